@@ -1,0 +1,17 @@
+from slmrec.losses.cosine import cosine_loss
+from slmrec.losses.cross_entropy import softmax_cross_entropy
+from slmrec.losses.gbce import gbce
+from slmrec.losses.multi_supervision import multi_supervision_loss
+from slmrec.losses.norm import norm_loss
+from slmrec.losses.objective import slmrec_objective
+from slmrec.losses.sampled_softmax import sampled_softmax_cross_entropy
+
+__all__ = [
+    "cosine_loss",
+    "gbce",
+    "multi_supervision_loss",
+    "norm_loss",
+    "sampled_softmax_cross_entropy",
+    "slmrec_objective",
+    "softmax_cross_entropy",
+]

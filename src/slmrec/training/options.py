@@ -1,6 +1,6 @@
 """How a model is trained: one frozen dataclass, the only home of these defaults."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from slmrec.errors import UserError
@@ -66,3 +66,80 @@ class TrainingOptions:
             raise UserError(f"gbce_t is {self.gbce_t}, but must lie between 0 and 1")
         if self.logq and self.loss != "sampled-softmax":
             raise UserError(f"logq corrects sampled-softmax, but the loss is {self.loss}; drop one of the two")
+
+
+@dataclass(frozen=True)
+class SASRecOptions:
+    """Shape and training of SASRec."""
+
+    hidden_size: int = 64
+    """Width of item vectors and states."""
+    num_blocks: int = 2
+    """Transformer blocks."""
+    num_heads: int = 1
+    """Attention heads."""
+    dropout: float = 0.3
+    """Rate of dropout on inputs, attention and feed-forward."""
+    max_length: int = 50
+    """Most recent items of a history that are read."""
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    """Its training."""
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.num_heads:
+            raise UserError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+
+
+@dataclass(frozen=True)
+class StudentOptions:
+    """An LLM recommender beside a teacher whose backbone, prompt and reading it shares."""
+
+    layers: int = 4
+    """Layers kept, from the first."""
+    train_items: bool = True
+    """Train the item table, or leave it as the classic model made it (the paper does)."""
+    dropout: float = 0.0
+    """Rate of dropout on the projected item vectors."""
+    lora_rank: int = 0
+    """Rank of LoRA on a frozen backbone; 0 trains all weights of the kept layers."""
+    lora_alpha: float = 16.0
+    """LoRA's scale numerator: updates are multiplied by lora_alpha / lora_rank."""
+    lora_dropout: float = 0.05
+    """Rate of dropout on LoRA's input."""
+    lora_targets: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
+    """Names of the backbone's linear layers that LoRA adapts."""
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    """Its training."""
+
+    def __post_init__(self) -> None:
+        if self.layers < 1:
+            raise UserError(f"layers is {self.layers}, but at least 1 must be kept")
+        if self.lora_rank and not self.lora_targets:
+            raise UserError(f"lora_rank is {self.lora_rank}, but lora_targets names no layer to adapt")
+
+
+@dataclass(frozen=True)
+class LLMOptions(StudentOptions):
+    """An LLM recommender of its own."""
+
+    layers: int = 8
+    """Layers kept, from the first."""
+    backbone: str = "smollm2-135m"
+    """Decoder: a packaged one, a Hugging Face name, or a folder."""
+    pretrained: bool = True
+    """Start from the decoder's weights; false: from random ones of the same shape."""
+    max_length: int = 50
+    """Most recent items of a history that are read."""
+    reading: Literal["every-position", "last-prompt-token"] = "every-position"
+    """Each item's state predicts the next; or one user vector read at the prompt's last token (the paper)."""
+    prompt_before: str = ""
+    """Text before the items."""
+    prompt_after: str = ""
+    """Text after the items; only with reading "last-prompt-token"."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reading == "every-position" and self.prompt_after:
+            raise UserError("prompt_after needs reading 'last-prompt-token'; 'every-position' reads the items' states")
+        if self.reading == "last-prompt-token" and not self.prompt_after:
+            raise UserError("reading 'last-prompt-token' needs a prompt_after, whose last token is read")

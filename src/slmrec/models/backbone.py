@@ -1,0 +1,137 @@
+"""The first N layers of a pretrained decoder, without its word table.
+
+Any decoder that transformers loads by `AutoModel` works: a hub name, a folder, a folder with one GGUF file, or the
+packaged `smollm2-135m`. The word table is read once, for the prompt's few tokens, and not kept.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
+
+from slmrec.data import KNOWN_BACKBONES, fetch
+from slmrec.errors import UserError
+
+FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+"""Where decoders keep the norm after their last layer: LLaMA and most, GPT-2, OPT and BLOOM-likes, Phi."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What is taken from a pretrained decoder."""
+
+    config: dict[str, Any]
+    """Its configuration, cut to the kept layers and to a word table of one row."""
+    state: dict[str, Tensor]
+    """Weights of the kept layers and the final norm; none of the word table."""
+    prompts: tuple[Tensor, ...]
+    """(P, D) word vectors of each text asked for."""
+    vocabulary_parameters: int
+    """Size of the word table that was left behind."""
+    embedding_scale: float
+    """Root mean square of the word table's entries: the scale of inputs that the first layer is used to."""
+    layers: int
+    """Layers of the whole decoder."""
+
+
+def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, weights: bool = True) -> Pretrained:
+    """Read the first ``layers`` (all if None) of decoder ``name`` and the word vectors of ``texts``.
+
+    Args:
+        name: hub name, folder, or a packaged backbone.
+        layers: how many to keep.
+        texts: prompts; special tokens are added to none of them.
+        weights: False takes random weights of the same shape instead (the word vectors too), to measure what
+            pretraining gives.
+
+    Raises:
+        UserError: no such backbone, or fewer layers than asked for.
+    """
+    where, options = _locate(name)
+    try:
+        config = AutoConfig.from_pretrained(where, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"backbone '{name}' cannot be loaded ({str(error).strip().splitlines()[0]}); give a folder, a Hugging Face "
+            f"name that this machine can reach, or one of: {', '.join(KNOWN_BACKBONES)}"
+        ) from error
+    config = config.get_text_config()
+    available = config.num_hidden_layers
+    if layers is not None and not 1 <= layers <= available:
+        raise UserError(f"backbone '{name}' has {available} layers, but {layers} were asked for")
+    try:
+        if weights:
+            model = AutoModel.from_pretrained(where, dtype=torch.float32, **options)
+        else:
+            model = AutoModel.from_config(config, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(where, **options) if any(texts) else None
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"backbone '{name}' is damaged or incomplete ({reason})") from error
+    table = model.get_input_embeddings().weight.detach()
+    prompts = tuple(
+        table[tokenizer(text, add_special_tokens=False).input_ids].clone() if text else table[:0].clone()
+        for text in texts
+    )
+    kept = layers or available
+    small = config.to_dict()
+    for key in ("quantization_config", "_name_or_path", "transformers_version"):
+        small.pop(key, None)
+    small.update(vocab_size=1, pad_token_id=None, bos_token_id=None, eos_token_id=None, unk_token_id=None)
+    small[config.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = kept
+    if small.get("layer_types"):
+        small["layer_types"] = small["layer_types"][:kept]
+    empty = build_backbone(small)
+    state = {key: value for key, value in model.state_dict().items() if key in empty.state_dict()}
+    norm = final_norm_name(model)
+    state |= {key: value for key, value in model.state_dict().items() if key.startswith(f"{norm}.")}
+    return Pretrained(
+        config=small,
+        state=state,
+        prompts=prompts,
+        vocabulary_parameters=table.numel(),
+        embedding_scale=float(table.square().mean().sqrt()),
+        layers=available,
+    )
+
+
+def build_backbone(config: dict[str, Any]) -> PreTrainedModel:
+    """An untrained decoder of this configuration, its word table replaced by nothing."""
+    parsed = _parse(config)
+    backbone = AutoModel.from_config(parsed)
+    backbone.set_input_embeddings(nn.Identity())  # it is fed vectors; an unused table would only trouble DDP
+    return backbone
+
+
+def final_norm_name(backbone: nn.Module) -> str:
+    """Name of the norm after the last layer.
+
+    Raises:
+        UserError: the decoder has none of the known names.
+    """
+    for name in FINAL_NORMS:
+        if isinstance(getattr(backbone, name, None), nn.Module):
+            return name
+    raise UserError(
+        f"{type(backbone).__name__} has no final norm under any of the names {', '.join(FINAL_NORMS)}; "
+        "this decoder is not supported"
+    )
+
+
+def _parse(config: dict[str, Any]) -> PretrainedConfig:
+    options = {key: value for key, value in config.items() if key != "model_type"}
+    return AutoConfig.for_model(config["model_type"], **options)
+
+
+def _locate(name: str) -> tuple[str, dict[str, Any]]:
+    """Where transformers finds the backbone, and the options it needs."""
+    folder = fetch(name) if name in KNOWN_BACKBONES else Path(name)
+    if folder.is_dir():
+        quantised = sorted(folder.glob("*.gguf"))
+        if quantised and not (folder / "config.json").exists():
+            return str(folder), {"gguf_file": quantised[0].name}
+        return str(folder), {}
+    return name, {}

@@ -1,0 +1,292 @@
+"""What every recommender here can do: score histories, recommend, be saved and loaded as one folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import polars as pl
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PretrainedConfig, PreTrainedModel
+
+from slmrec.data import PADDING, Catalogue, Dataset
+from slmrec.errors import UserError
+from slmrec.files import read_json, whole_folder, write_text
+from slmrec.models.card import model_card
+
+Id = str | int
+BATCH = 256
+"""Histories encoded at once by `recommend`."""
+
+
+class Recommender(PreTrainedModel):
+    """A sequential recommender over a catalogue.
+
+    Subclasses give `forward` and `item_vectors`; scores are the dot products of the two. Histories are arrays of
+    item indices (from 1), oldest first; only the last `config.max_length` of them are read.
+    """
+
+    kind: ClassVar[str]
+    catalogue: Catalogue
+    accepts_loss_kwargs = False
+
+    # -- what a subclass defines ------------------------------------------------------------------------------
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """User vectors.
+
+        Args:
+            input_ids: (B, L) int, item indices, padded with `PADDING` on the right.
+            lengths: (B,) int, how many of each row are items.
+
+        Returns:
+            (B, R, d) float: R = L where every position is read out (it knows its own item and the earlier ones),
+            R = 1 where the model reads once a history.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def item_vectors(self) -> Tensor:
+        """(N, d) float: row j belongs to item index j + 1."""
+        raise NotImplementedError(f"{type(self).__name__} defines no item_vectors")
+
+    def vocabulary_parameters(self) -> int:
+        """Parameters of a language model's word table that the full model has and this one need not hold."""
+        return 0
+
+    # -- scoring ----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(self, histories: Sequence[np.ndarray]) -> Tensor:
+        """(B, d) float: the user vector after each history's last item."""
+        rows = [
+            torch.from_numpy(np.asarray(history[-self.config.max_length :], dtype=np.int64)) for history in histories
+        ]
+        lengths = torch.tensor([len(row) for row in rows])
+        if (lengths == 0).any():
+            raise UserError(f"history {int((lengths == 0).nonzero()[0])} is empty; a history needs at least one item")
+        input_ids = pad_sequence(rows, batch_first=True, padding_value=PADDING).to(self.device)  # (B, L)
+        states = self(input_ids, lengths.to(self.device))  # (B, R, d)
+        if states.shape[1] == 1:
+            return states[:, 0]
+        return states[torch.arange(len(rows)), lengths - 1]
+
+    @torch.inference_mode()
+    def score(self, histories: Sequence[np.ndarray]) -> Tensor:
+        """(B, N) float32: column j is the score of item index j + 1."""
+        return self.encode(histories).float() @ self.item_vectors().float().T
+
+    # -- recommending -----------------------------------------------------------------------------------------
+
+    def recommend(
+        self,
+        histories: Sequence[Sequence[Id]] | Mapping[Id, Sequence[Id]] | None = None,
+        *,
+        users: Sequence[Id] | None = None,
+        data: Dataset | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        allow: Sequence[Id] | None = None,
+        deny: Sequence[Id] | None = None,
+        unknown: Literal["error", "skip"] = "error",
+    ) -> pl.DataFrame:
+        """The k best next items for each history or known user.
+
+        Args:
+            histories: external item ids, oldest first, of any users: a list of histories (their `user_id` is then
+                their place in it, from 0) or a mapping from user id to history.
+            users: ids of users in `data`, instead of `histories`; all of a user's events are their history.
+            data: the data set that knows the users.
+            k: items a user; fewer come back where fewer are left.
+            exclude_seen: leave out the items of the history.
+            allow: only these items may be recommended.
+            deny: these items may not.
+            unknown: what to do with an item of a history that the catalogue lacks: say so, or go on without it.
+
+        Returns:
+            A frame `user_id, item_id, score, rank`, best first; rank counts from 1.
+
+        Raises:
+            UserError: unknown users or items, an empty history, neither or both of `histories` and `users`.
+        """
+        if (histories is None) == (users is None):
+            raise UserError("give either histories, or users together with data")
+        if k < 1:
+            raise UserError(f"k is {k}, but must be at least 1")
+        user_ids: Sequence[Id]
+        if users is not None:
+            if data is None:
+                raise UserError("users were given without data; pass the data set that holds their histories")
+            user_ids = list(users)
+            sequences = [data.catalogue.ids(data.full_history(data.user_index(user))) for user in users]
+            histories = [list(sequence) for sequence in sequences]
+        elif isinstance(histories, Mapping):
+            user_ids, histories = list(histories), list(histories.values())
+        else:
+            assert histories is not None
+            user_ids = range(len(histories))
+        rows = [self.catalogue.index(history, unknown=unknown) for history in histories]
+        for user, row, history in zip(user_ids, rows, histories, strict=True):
+            if len(row) == 0:
+                why = "none of its items is known" if len(history) else "it is empty"
+                raise UserError(f"the history of user {user} cannot be used: {why}; give at least one known item")
+        allowed = np.ones(len(self.catalogue), dtype=bool)
+        if allow is not None:
+            allowed[:] = False
+            allowed[self.catalogue.index(allow) - 1] = True
+        if deny is not None:
+            allowed[self.catalogue.index(deny) - 1] = False
+
+        frames = []
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            scores = self._eval_score(batch)
+            scores[:, torch.from_numpy(~allowed).to(scores.device)] = -torch.inf
+            if exclude_seen:
+                for row, history in enumerate(batch):
+                    scores[row, torch.from_numpy(history.astype(np.int64) - 1)] = -torch.inf
+            best, columns = scores.topk(min(k, scores.shape[1]), dim=1)
+            for row in range(len(batch)):
+                found = torch.isfinite(best[row])
+                items = columns[row][found].cpu().numpy() + 1
+                frames.append(
+                    pl.DataFrame(
+                        {
+                            "user_id": [user_ids[start + row]] * len(items),
+                            "item_id": self.catalogue.ids(items),
+                            "score": best[row][found].float().cpu().numpy(),
+                            "rank": np.arange(1, len(items) + 1, dtype=np.int64),
+                        }
+                    )
+                )
+        return pl.concat(frames)
+
+    def similar_items(self, ids: Sequence[Id], k: int = 10) -> pl.DataFrame:
+        """The k items whose vectors point most nearly the same way (cosine), for each of `ids`.
+
+        Returns:
+            A frame `target_item_id, item_id, score, rank`; an item is never its own neighbour.
+        """
+        indices = torch.from_numpy(self.catalogue.index(ids).astype(np.int64))
+        with torch.inference_mode():
+            vectors = torch.nn.functional.normalize(self.item_vectors().float(), dim=1)
+            scores = vectors[indices - 1] @ vectors.T
+        scores[torch.arange(len(indices)), indices - 1] = -torch.inf
+        best, columns = scores.topk(min(k, len(self.catalogue) - 1), dim=1)
+        return pl.concat(
+            pl.DataFrame(
+                {
+                    "target_item_id": self.catalogue.ids([int(index)] * best.shape[1]),
+                    "item_id": self.catalogue.ids(columns[row].cpu().numpy() + 1),
+                    "score": best[row].cpu().numpy(),
+                    "rank": np.arange(1, best.shape[1] + 1, dtype=np.int64),
+                }
+            )
+            for row, index in enumerate(indices)
+        )
+
+    def _eval_score(self, histories: Sequence[np.ndarray]) -> Tensor:
+        """`score` without dropout, whatever mode the model is in."""
+        training = self.training
+        self.eval()
+        try:
+            return self.score(histories).clone()  # out of inference mode, so that callers may write into it
+        finally:
+            self.train(training)
+
+    # -- the folder -------------------------------------------------------------------------------------------
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters: `total` as a full model counts them, `without_vocabulary` as held here, `trained` by training."""
+        held = sum(p.numel() for p in self.parameters())
+        trained = getattr(self.config, "trained_parameters", None)
+        return {
+            "total": held + self.vocabulary_parameters(),
+            "without_vocabulary": held,
+            "trained": sum(p.numel() for p in self.parameters() if p.requires_grad) if trained is None else trained,
+        }
+
+    def save_pretrained(self, save_directory: str | Path, facts: Mapping[str, Any] | None = None, **kwargs) -> None:
+        """Write the model folder: config.json, model.safetensors, items.parquet, README.md (its card), whole or not.
+
+        Args:
+            save_directory: the folder; an existing model folder is replaced.
+            facts: what the card says beyond the model itself: `data`, `recipe`, `training`, `metrics`; each that is
+                given is also written as JSON beside it.
+        """
+        facts = dict(facts or {})
+        with whole_folder(Path(save_directory), marker="config.json") as folder:
+            super().save_pretrained(folder, **kwargs)
+            self.catalogue.save(folder / "items.parquet")
+            for name in ("training", "metrics"):
+                if name in facts:
+                    write_text(folder / f"{name}.json", json.dumps(facts[name], indent=1) + "\n")
+            write_text(folder / "README.md", model_card(self, Path(save_directory).name, facts))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *args, **kwargs) -> Self:  # type: ignore[override]
+        """Load a model folder written by `save_pretrained`.
+
+        Raises:
+            UserError: it is missing, damaged, truncated, or another kind of folder.
+        """
+        folder = Path(folder)
+        kind_of_folder(folder, expected=cls.config_class.model_type)
+        try:
+            model, loading = super().from_pretrained(folder, *args, output_loading_info=True, **kwargs)
+            catalogue = Catalogue.load(folder / "items.parquet")
+        except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"{folder} is a damaged {cls.kind} model ({reason}); train or copy it again") from error
+        wrong = sorted(set(loading["missing_keys"]) | set(loading["unexpected_keys"]))
+        if wrong:
+            raise UserError(
+                f"{folder}: model.safetensors does not fit config.json ({len(wrong)} weights missing or unexpected, "
+                f"the first is {wrong[0]}); train or copy it again"
+            )
+        if len(catalogue) != model.config.num_items:
+            raise UserError(
+                f"{folder}: items.parquet has {len(catalogue)} items, the model {model.config.num_items}; "
+                "copy the folder again"
+            )
+        model.catalogue = catalogue
+        return model.eval()
+
+
+def kind_of_folder(folder: Path, expected: str | None = None) -> str:
+    """The kind of model in a folder.
+
+    Raises:
+        UserError: there is no such folder, it is none of ours, or not of the kind that was expected.
+    """
+    from slmrec.models import KINDS
+
+    if not folder.is_dir():
+        raise UserError(f"there is no model folder {folder}")
+    config = read_json(folder / "config.json", "model folder")
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind not in KINDS:
+        raise UserError(f"{folder} holds a model of type '{kind}'; known are: {', '.join(sorted(KINDS))}")
+    if expected is not None and kind != expected:
+        raise UserError(f"{folder} holds a {kind} model, but a {expected} model was asked for")
+    for name in ("model.safetensors", "items.parquet"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} is an incomplete model folder: {name} is missing; train or copy it again")
+    return kind
+
+
+class RecommenderConfig(PretrainedConfig):
+    """What all recommenders' configs hold."""
+
+    def __init__(
+        self, num_items: int = 0, max_length: int = 50, trained_parameters: int | None = None, **kwargs: Any
+    ) -> None:
+        self.num_items = num_items
+        self.max_length = max_length
+        self.trained_parameters = trained_parameters
+        super().__init__(**kwargs)

@@ -1,0 +1,226 @@
+"""The recommender of the paper: item vectors through a decoder LLM and back.
+
+    ids → item table (N+1, d) → input adapter (d → D) → first N layers of a decoder → final norm
+        → output adapter (D → d) → user vector h_u;     score of item i = h_u · v_i with the same table
+
+The text around the item slots is constant, so its keys and values are computed once a batch and shared; empty slots
+are left out; positions stay those of the plain layout. The result equals running every slot and every word for every
+user. Two readings of the sequence:
+
+- "last-prompt-token" (paper): `before`, max_length item slots filled from the right, `after`; one user vector a
+  history, read at the last token of `after`.
+- "every-position": `before`, then the items; every item's state predicts the next one. No `after`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import peft
+import torch
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from slmrec.data import PADDING
+from slmrec.errors import UserError
+from slmrec.models.backbone import Pretrained, build_backbone, final_norm_name
+from slmrec.models.base import Recommender, RecommenderConfig
+
+Reading = Literal["every-position", "last-prompt-token"]
+
+
+class SLMRecConfig(RecommenderConfig):
+    """Shape of an LLM recommender; `backbone` is the decoder's own configuration, cut to the kept layers."""
+
+    model_type = "slmrec"
+
+    def __init__(
+        self,
+        backbone: dict[str, Any] | None = None,
+        backbone_name: str = "",
+        item_dim: int = 64,
+        reading: Reading = "every-position",
+        prompt_before: str = "",
+        prompt_after: str = "",
+        prompt_lengths: tuple[int, int] = (0, 0),
+        dropout: float = 0.0,
+        lora: dict[str, Any] | None = None,
+        backbone_vocabulary: int = 0,
+        **kwargs,
+    ) -> None:
+        if reading == "every-position" and prompt_after:
+            raise UserError("reading 'every-position' reads each item's own state, so prompt_after must be empty")
+        if reading == "last-prompt-token" and not prompt_after:
+            raise UserError("reading 'last-prompt-token' needs a prompt_after to read at")
+        self.backbone = backbone or {}
+        self.backbone_name = backbone_name
+        self.item_dim = item_dim
+        self.reading = reading
+        self.prompt_before = prompt_before
+        self.prompt_after = prompt_after
+        self.prompt_lengths = tuple(prompt_lengths)
+        self.dropout = dropout
+        self.lora = lora
+        self.backbone_vocabulary = backbone_vocabulary
+        super().__init__(**kwargs)
+
+
+class SLMRec(Recommender):
+    """An LLM recommender: D = width of the decoder, d = width of the item table."""
+
+    kind = "slmrec"
+    config_class = SLMRecConfig
+
+    def __init__(self, config: SLMRecConfig) -> None:
+        super().__init__(config)
+        self.backbone = build_backbone(config.backbone)
+        # The decoder's final norm is ours to apply, so that the state after its last layer can be had without it.
+        name = final_norm_name(self.backbone)
+        self.final_norm = getattr(self.backbone, name)
+        setattr(self.backbone, name, nn.Identity())
+        width = self.backbone.config.hidden_size
+        before, after = config.prompt_lengths
+        self.items = nn.Embedding(config.num_items + 1, config.item_dim, padding_idx=PADDING)
+        self.input_adapter = nn.Linear(config.item_dim, width)
+        self.output_adapter = nn.Linear(width, config.item_dim)
+        self.prompt_before = nn.Parameter(torch.zeros(before, width), requires_grad=False)
+        self.prompt_after = nn.Parameter(torch.zeros(after, width), requires_grad=False)
+        self.dropout = nn.Dropout(config.dropout)
+        if config.lora:
+            peft.inject_adapter_in_model(peft.LoraConfig(**config.lora), self.backbone)
+        self.post_init()
+
+    @classmethod
+    def from_backbone(cls, pretrained: Pretrained, item_vectors: Tensor, config: SLMRecConfig) -> "SLMRec":
+        """A recommender to be trained: pretrained layers, given item vectors, fresh adapters.
+
+        Args:
+            pretrained: the decoder's kept part, its two prompts being (before, after).
+            item_vectors: (N, d) float.
+            config: without the fields that `pretrained` and `item_vectors` tell.
+        """
+        config.backbone = pretrained.config
+        config.backbone_vocabulary = pretrained.vocabulary_parameters
+        config.prompt_lengths = (len(pretrained.prompts[0]), len(pretrained.prompts[1]))
+        config.num_items, config.item_dim = item_vectors.shape
+        lora, config.lora = config.lora, None
+        model = cls(config)
+        norm = final_norm_name(build_backbone(pretrained.config))
+        layers = {key: value for key, value in pretrained.state.items() if not key.startswith(f"{norm}.")}
+        model.backbone.load_state_dict(layers)
+        model.final_norm.load_state_dict(
+            {key.split(".", 1)[1]: value for key, value in pretrained.state.items() if key not in layers}
+        )
+        model.prompt_before.data.copy_(pretrained.prompts[0])
+        model.prompt_after.data.copy_(pretrained.prompts[1])
+        with torch.no_grad():
+            model.items.weight[1:] = item_vectors
+            # Items should enter the first layer at the scale of the words it was trained on.
+            scale = pretrained.embedding_scale / (item_vectors.norm(dim=1).mean() + 1e-12)
+            model.input_adapter.weight.normal_(std=float(scale))
+            model.input_adapter.bias.zero_()
+            model.output_adapter.weight.normal_(std=model.output_adapter.in_features**-0.5)
+            model.output_adapter.bias.zero_()
+        if lora:
+            config.lora = lora
+            peft.inject_adapter_in_model(peft.LoraConfig(**lora), model.backbone)
+        return model
+
+    @property
+    def num_layers(self) -> int:
+        """Decoder layers."""
+        return self.backbone.config.num_hidden_layers
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        return self.read_out(self.hidden(input_ids, lengths, (self.num_layers,))[0])
+
+    def read_out(self, states: Tensor) -> Tensor:
+        """(…, D) states after the last layer to (…, d) user vectors."""
+        return self.output_adapter(self.final_norm(states))
+
+    def item_vectors(self) -> Tensor:
+        return self.items.weight[1:]
+
+    def vocabulary_parameters(self) -> int:
+        return self.config.backbone_vocabulary
+
+    def hidden(self, input_ids: Tensor, lengths: Tensor, layers: Sequence[int]) -> Tensor:
+        """States after the given layers (1 = after the first), before any final norm.
+
+        Args:
+            input_ids: (B, L) int, item indices, padded with `PADDING` on the right.
+            lengths: (B,) int.
+            layers: which layers' outputs.
+
+        Returns:
+            (K, B, R, D) float: R = L for the reading "every-position", 1 for "last-prompt-token".
+        """
+        vectors = self.dropout(self.input_adapter(self.items(input_ids)))  # (B, L, D)
+        before, after = self.config.prompt_lengths
+        rows, steps = input_ids.shape
+        positions = before + torch.arange(steps, device=input_ids.device).expand(rows, -1)  # (B, L)
+        if after:
+            vectors, positions = self._with_prompt_after(vectors, positions, lengths)
+        cache = self._shared_prompt(rows)
+        output = self.backbone(
+            inputs_embeds=vectors,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            output_hidden_states=True,
+        )
+        picked = torch.stack([output.hidden_states[layer] for layer in layers])  # (K, B, L + after, D)
+        if not after:
+            return picked
+        last = lengths + after - 1  # the last token of the prompt follows the last item at once
+        return picked[:, torch.arange(rows, device=lengths.device), last][:, :, None]
+
+    def _with_prompt_after(self, vectors: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Put the closing text right after each row's last item, at the positions of the plain layout.
+
+        There the items fill the last of max_length slots, so item i of n stands at before + max_length - n + i and
+        the closing text from before + max_length on, whatever n.
+        """
+        before, after = self.config.prompt_lengths
+        rows, steps, width = vectors.shape
+        slots = self.config.max_length
+        padded = torch.cat([vectors, vectors.new_zeros(rows, after, width)], dim=1)  # (B, L + after, D)
+        place = lengths[:, None] + torch.arange(after, device=lengths.device)  # (B, after)
+        text = self.prompt_after.to(padded.dtype).expand(rows, -1, -1)
+        padded = padded.scatter(1, place[:, :, None].expand(-1, -1, width), text)
+        shift = slots - lengths[:, None]
+        return padded, torch.arange(steps + after, device=lengths.device) + before + shift
+
+    def _shared_prompt(self, rows: int) -> DynamicCache | None:
+        """Keys and values of the opening text, computed for one row and seen by all; gradients flow through."""
+        before = self.config.prompt_lengths[0]
+        if not before:
+            return None
+        cache = DynamicCache(config=self.backbone.config)
+        self.backbone(
+            inputs_embeds=self.prompt_before[None].to(self.input_adapter.weight.dtype),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        for layer in cache.layers:
+            layer.keys = layer.keys.expand(rows, -1, -1, -1)
+            layer.values = layer.values.expand(rows, -1, -1, -1)
+        return cache
+
+    # -- which weights train ----------------------------------------------------------------------------------
+
+    def choose_trained(self, *, items: bool) -> None:
+        """Freeze what training must leave alone: with LoRA the decoder's own weights, and the item table on demand."""
+        for name, parameter in self.named_parameters():
+            of_decoder = name.startswith(("backbone.", "final_norm."))
+            frozen_by_lora = bool(self.config.lora) and of_decoder and "lora_" not in name
+            parameter.requires_grad = not (frozen_by_lora or name.startswith("prompt_"))
+        self.items.weight.requires_grad = items
+
+    def merge_lora(self) -> None:
+        """Fold LoRA's updates into the weights they adapt; the model then is a plain one."""
+        for name, module in list(self.backbone.named_modules()):
+            if isinstance(module, LoraLayer):
+                module.merge()
+                self.backbone.set_submodule(name, module.get_base_layer())
+        self.config.lora = None

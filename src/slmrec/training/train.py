@@ -1,0 +1,253 @@
+"""Train each kind of model into a folder; a run that was cut off goes on where it was."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+
+from slmrec.data import Dataset
+from slmrec.data.batches import Example, collate, training_examples
+from slmrec.errors import UserError
+from slmrec.files import check_replaceable, read_json, write_json
+from slmrec.models import Popularity, Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
+from slmrec.models.backbone import load_pretrained
+from slmrec.training.distillation import (
+    Distillation,
+    DistillationOptions,
+    TaughtExamples,
+    check_pair,
+    collate_taught,
+)
+from slmrec.training.modules import NextItem, TrainingModule
+from slmrec.training.options import LLMOptions, SASRecOptions, StudentOptions, TrainingOptions
+from slmrec.training.teacher_states import fingerprint, teacher_states
+from slmrec.training.trainer import Progress, fit
+
+
+def train_popularity(data: Dataset, out: Path) -> Popularity:
+    """Count interactions into a model folder."""
+    check_replaceable(out, "config.json")
+    model = Popularity.from_data(data)
+    training = {"seconds": 0.0, "steps": 0, "best_epoch": 0, "log": [], "options": {}}
+    model.save_pretrained(out, {"data": describe_data(data), "training": training})
+    return model
+
+
+def train_sasrec(data: Dataset, options: SASRecOptions, out: Path, progress: Progress | None = None) -> SASRec:
+    """Train SASRec into a model folder."""
+
+    def build() -> NextItem:
+        shape = {name: getattr(options, name) for name in ("hidden_size", "num_blocks", "num_heads", "dropout")}
+        model = SASRec(SASRecConfig(num_items=data.num_items, max_length=options.max_length, **shape))
+        return NextItem(model, options.training)
+
+    model = _train(build, data, options, options.training, out, "every-position", progress=progress)
+    assert isinstance(model, SASRec)
+    return model
+
+
+def train_llm(
+    data: Dataset,
+    options: LLMOptions,
+    out: Path,
+    item_vectors: Tensor | None = None,
+    progress: Progress | None = None,
+) -> SLMRec:
+    """Train an LLM recommender by cross-entropy into a model folder.
+
+    Args:
+        data: the data set.
+        options: shape and training.
+        out: model folder.
+        item_vectors: (N, d) float, a classic model's item table; None starts from random vectors of width 64.
+        progress: told after every step.
+    """
+    model = _train(
+        lambda: NextItem(build_llm(data, options, item_vectors), options.training),
+        data,
+        options,
+        options.training,
+        out,
+        _supervision(options.reading),
+        progress=progress,
+    )
+    assert isinstance(model, SLMRec)
+    return model
+
+
+def distill(
+    teacher: SLMRec,
+    data: Dataset,
+    out: Path,
+    student: StudentOptions = StudentOptions(),
+    distillation: DistillationOptions = DistillationOptions(),
+    item_vectors: Tensor | None = None,
+    progress: Progress | None = None,
+) -> SLMRec:
+    """Teach a student of the teacher's first layers into a model folder (the paper's method).
+
+    Args:
+        teacher: the trained teacher; it stays as it is.
+        data: the data set that it was trained on.
+        out: model folder of the student.
+        student: depth and training of the student; the rest of its shape is the teacher's.
+        distillation: blocks and losses.
+        item_vectors: (N, d) float, where the student's item table starts; None: the teacher's table.
+        progress: told after every step.
+
+    Raises:
+        UserError: the student is deeper than the teacher, or the layers do not divide into the blocks.
+    """
+    check_pair(teacher, student.layers, distillation.blocks)
+    options = student_shape(teacher, student)
+    examples = training_examples(data, options.max_length, _supervision(options.reading))
+    start = teacher.item_vectors().detach().clone() if item_vectors is None else item_vectors
+
+    def build() -> Distillation:
+        model = build_llm(data, options, start)
+        if distillation.start == "teacher-adapters":
+            for part in ("input_adapter", "output_adapter", "items"):
+                getattr(model, part).load_state_dict(getattr(teacher, part).state_dict())
+        return Distillation(model, teacher, distillation)
+
+    epochs = options.training.epochs if options.training.max_steps < 1 else 2
+    cached, collator = examples, collate
+    if cache_pays(distillation, epochs, examples, teacher):
+        layers = [
+            layer * (teacher.num_layers // distillation.blocks) for layer in range(1, distillation.blocks + 1)
+        ]
+        folder = out.parent / f".{out.name}.teacher_states"
+        cached = TaughtExamples(examples, teacher_states(teacher, examples, layers, folder, progress))  # type: ignore[assignment]
+        collator = collate_taught  # type: ignore[assignment]
+    model = _train(
+        build,
+        data,
+        {"student": asdict(options), "distillation": asdict(distillation), "teacher": fingerprint(teacher)},
+        options.training,
+        out,
+        cached,
+        collator,
+        progress,
+    )
+    shutil.rmtree(out.parent / f".{out.name}.teacher_states", ignore_errors=True)
+    assert isinstance(model, SLMRec)
+    return model
+
+
+def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
+    """The student's options as those of an LLM recommender of its own: what it shares is read off the teacher."""
+    shared = ("max_length", "reading", "prompt_before", "prompt_after")
+    return LLMOptions(
+        backbone=teacher.config.backbone_name,
+        pretrained=teacher.config.pretrained,
+        **{name: getattr(teacher.config, name) for name in shared},
+        **{name: getattr(student, name) for name in StudentOptions.__dataclass_fields__},
+    )
+
+
+def build_llm(data: Dataset, options: LLMOptions, item_vectors: Tensor | None) -> SLMRec:
+    """An LLM recommender to be trained, its frozen parts frozen."""
+    prompts = (options.prompt_before, options.prompt_after)
+    pretrained = load_pretrained(options.backbone, options.layers, prompts, weights=options.pretrained)
+    lora = None
+    if options.lora_rank:
+        lora = {
+            "r": options.lora_rank,
+            "lora_alpha": options.lora_alpha,
+            "lora_dropout": options.lora_dropout,
+            "target_modules": list(options.lora_targets),
+            "bias": "none",
+        }
+    config = SLMRecConfig(
+        backbone_name=options.backbone,
+        pretrained=options.pretrained,
+        reading=options.reading,
+        prompt_before=options.prompt_before,
+        prompt_after=options.prompt_after,
+        max_length=options.max_length,
+        dropout=options.dropout,
+        lora=lora,
+    )
+    if item_vectors is None:
+        item_vectors = torch.randn(data.num_items, 64) * 0.02
+    elif len(item_vectors) != data.num_items:
+        raise UserError(
+            f"the item table has {len(item_vectors)} rows, the data set {data.num_items} items; "
+            "both must come from one data set"
+        )
+    model = SLMRec.from_backbone(pretrained, item_vectors, config)
+    model.catalogue = data.catalogue
+    model.choose_trained(items=options.train_items)
+    return model
+
+
+def cache_pays(
+    distillation: DistillationOptions, epochs: int, examples: Sequence[Example], teacher: SLMRec
+) -> bool:
+    """Whether to keep the teacher's states on disk: from two epochs on, where they fit."""
+    if distillation.teacher_states != "auto":
+        return distillation.teacher_states == "cached"
+    targets = sum(len(example.targets) for example in examples)
+    gigabytes = targets * distillation.blocks * teacher.backbone.config.hidden_size * 2 / 1e9
+    return epochs > 1 and gigabytes <= distillation.cache_gigabytes
+
+
+def _train(
+    build: Callable[[], TrainingModule],
+    data: Dataset,
+    options: Any,
+    training: TrainingOptions,
+    out: Path,
+    examples: Sequence[Any] | str,
+    collator: Callable[[Sequence[Any]], Mapping[str, Any]] = collate,
+    progress: Progress | None = None,
+) -> Recommender:
+    """Build, train, save; ``options`` and the data name the job, so that only its own checkpoints are taken up."""
+    check_replaceable(out, "config.json")
+    job = {"data": data.fingerprint, "options": options if isinstance(options, dict) else asdict(options)}
+    work = out.parent / f".{out.name}.work"
+    if work.exists() and read_json(work / "job.json", "training in progress") != _plain(job):
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    write_json(work / "job.json", _plain(job))
+    transformers.set_seed(training.seed)
+    module = build()
+    model = module.model
+    model.catalogue = data.catalogue
+    if isinstance(examples, str):
+        examples = training_examples(data, model.config.max_length, examples)  # type: ignore[arg-type]
+    if not examples:
+        raise UserError(
+            f"data set '{data.name}' has no user with two training interactions; nothing can be learnt from it"
+        )
+    trained = fit(module, examples, data, training, work, collator=collator, progress=progress)
+    model.config.trained_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if isinstance(model, SLMRec) and model.config.lora:
+        model.merge_lora()
+    model.requires_grad_(False).eval()
+    model.save_pretrained(out, {"data": describe_data(data), "training": trained.to_json()})
+    shutil.rmtree(work)
+    return model
+
+
+def _supervision(reading: str) -> str:
+    return "every-position" if reading == "every-position" else "last-position"
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back: tuples become lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def describe_data(data: Dataset) -> str:
+    """The data set in one sentence, for cards."""
+    return f"{data.name}: {data.num_users:,} users, {data.num_items:,} items, {data.num_interactions:,} interactions."
+
+

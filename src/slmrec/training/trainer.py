@@ -1,0 +1,281 @@
+"""The one Trainer that trains every model here: transformers' own, with our batches, our validation, our optimiser.
+
+Resume, gradient accumulation, mixed precision, TensorBoard, early stopping, DDP and FSDP come with it.
+"""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import ExportableState
+
+from slmrec.data import Dataset
+from slmrec.data.batches import Example, LengthBatches, collate
+from slmrec.evaluation import evaluate
+from slmrec.models import Recommender
+from slmrec.training.modules import TrainingModule
+from slmrec.training.options import TrainingOptions
+
+SAVE_SECONDS = 45
+"""A run that is cut off loses at most about this much work."""
+
+Progress = Callable[[int, int, str], None]
+"""progress(steps done, steps in all, what is being done)"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is left to tell of a training run; its `to_json` is a model folder's training.json."""
+
+    seconds: float
+    """Time spent training and validating, resumed parts included."""
+    steps: int
+    """Optimiser steps."""
+    best_epoch: float
+    """Epoch whose weights were kept: the best on validation."""
+    log: list[dict[str, Any]]
+    """A row an epoch: epoch, step, loss and its parts (means since the last row), valid_NDCG@10, valid_HR@10."""
+    options: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def fit(
+    module: TrainingModule,
+    examples: Sequence[Example],
+    data: Dataset,
+    options: TrainingOptions,
+    work: Path,
+    *,
+    collator: Callable[[Sequence[Any]], Any] = collate,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a module in place, from the last checkpoint in ``work`` if there is one.
+
+    Args:
+        module: what to train; afterwards it holds the weights that were best on validation.
+        examples: training sequences.
+        data: for validation.
+        options: how.
+        work: folder for checkpoints and TensorBoard logs; the caller removes it when the result is safe.
+        collator: makes a batch from items of ``examples``.
+        progress: told after every step.
+    """
+    trainer = RecommenderTrainer(module, examples, data, options, work, collator=collator, progress=progress)
+    checkpoint = last_checkpoint(work)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    state = trainer.state
+    best = state.best_global_step or state.global_step
+    return Trained(
+        seconds=trainer.seconds,
+        steps=state.global_step,
+        best_epoch=round(best / trainer.steps_per_epoch, 2),
+        log=_rows(state.log_history),
+        options=dict(vars(options)),
+    )
+
+
+def last_checkpoint(work: Path) -> Path | None:
+    """The newest whole checkpoint; the trainer's state is the last file that a checkpoint gets."""
+    found = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
+    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+class RecommenderTrainer(Trainer):
+    """transformers' Trainer over `TrainingModule`s."""
+
+    def __init__(
+        self,
+        module: TrainingModule,
+        examples: Sequence[Example],
+        data: Dataset,
+        options: TrainingOptions,
+        work: Path,
+        *,
+        collator: Callable[[Sequence[Any]], Any] = collate,
+        progress: Progress | None = None,
+    ) -> None:
+        self.options = options
+        self.valid_data = data
+        self.lengths = [len(example.inputs) for example in examples]
+        self.steps_per_epoch = math.ceil(len(examples) / options.batch_size)
+        self.has_valid = len(data.cases("valid").users) > 0
+        self.parts: dict[str, list[Tensor]] = defaultdict(list)
+        callbacks: list[TrainerCallback] = [_Clock()]
+        if options.patience and self.has_valid:
+            callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
+        if progress:
+            callbacks.append(_Report(progress))
+        super().__init__(
+            model=module,
+            args=_arguments(options, work, self.steps_per_epoch, self.has_valid),
+            train_dataset=examples,  # type: ignore[arg-type]
+            data_collator=collator,
+            callbacks=callbacks,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training so far; a resumed Trainer has put another clock in the place of the first."""
+        return next(callback.seconds for callback in self.callback_handler.callbacks if isinstance(callback, _Clock))
+
+    def get_train_dataloader(self) -> DataLoader:
+        options = self.options
+        sampler = LengthBatches(self.lengths, options.batch_size, options.gradient_accumulation, options.seed)
+        loader = DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(
+                parameter_groups(model or self.model, self.options), betas=(0.9, self.options.adam_beta2)
+            )
+        return self.optimizer
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss, outputs = super().compute_loss(
+            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
+        )
+        for name, value in outputs.items():
+            if name != "loss":
+                self.parts[name].append(value.detach())
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Rank the validation split over the whole catalogue."""
+        module = self.accelerator.unwrap_model(self.model)
+        model: Recommender = module.model
+        model.eval()
+        found = evaluate(
+            model, self.valid_data, "valid", max_cases=self.options.valid_users, seed=self.options.seed
+        ).metrics
+        metrics = {f"eval_{name}": found[name] for name in ("NDCG@10", "HR@10")}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            logs |= {name: torch.stack(values).mean().item() for name, values in self.parts.items()}
+            self.parts.clear()
+        super().log(logs, start_time)
+
+
+def parameter_groups(module: nn.Module, options: TrainingOptions) -> list[dict[str, Any]]:
+    """AdamW's groups: the pretrained backbone apart from the rest, matrices decayed, vectors and item rows not."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            backbone = ".backbone." in name or ".final_norm." in name
+            decayed = parameter.ndim > 1 and not name.endswith(("items.weight", "positions.weight"))
+            groups[backbone, decayed].append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": options.backbone_learning_rate
+            if backbone and options.backbone_learning_rate is not None
+            else options.learning_rate,
+            "weight_decay": options.weight_decay if decayed else 0.0,
+        }
+        for (backbone, decayed), parameters in sorted(groups.items(), key=lambda group: group[0])
+    ]
+
+
+def _arguments(options: TrainingOptions, work: Path, steps_per_epoch: int, has_valid: bool) -> TrainingArguments:
+    every = steps_per_epoch * options.evaluate_every
+    if options.max_steps > 0:
+        every = min(every, options.max_steps)
+    return TrainingArguments(
+        output_dir=str(work),
+        num_train_epochs=options.epochs,
+        max_steps=options.max_steps,
+        per_device_train_batch_size=options.batch_size // options.gradient_accumulation,
+        gradient_accumulation_steps=options.gradient_accumulation,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(options.schedule, options.schedule),
+        warmup_steps=options.warmup_steps,
+        max_grad_norm=options.max_grad_norm,
+        bf16=options.precision == "bf16",
+        fp16=options.precision == "fp16",
+        seed=options.seed,
+        logging_strategy="steps",
+        logging_steps=every,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if has_valid else "no",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=has_valid,
+        metric_for_best_model="NDCG@10" if has_valid else None,
+        greater_is_better=True if has_valid else None,
+        report_to=["tensorboard"],
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        restore_callback_states_from_checkpoint=True,  # the clock and the patience go on where they were
+    )
+
+
+class _Clock(TrainerCallback, ExportableState):
+    """Counts training time across resumptions, saves often, and refuses to go on with a loss that is no number."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.before = seconds
+        self.started: float | None = None
+        self.saved = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        running = 0.0 if self.started is None else time.monotonic() - self.started
+        return self.before + running
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {"seconds": self.seconds}, "attributes": {}}
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.started = self.saved = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if time.monotonic() - self.saved > SAVE_SECONDS:
+            control.should_save = True
+
+    def on_save(self, args, state, control, **kwargs):
+        self.saved = time.monotonic()
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if logs and not math.isfinite(logs.get("loss", 0.0)):
+            raise FloatingPointError(f"the training loss is {logs['loss']} at step {state.global_step}")
+
+
+class _Report(TrainerCallback):
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.note = ""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        epoch = f"epoch {math.ceil(state.epoch)} of {args.num_train_epochs:g}"
+        self.progress(state.global_step, state.max_steps, ", ".join(filter(None, (epoch, self.note))))
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        self.note = f"valid NDCG@10 {metrics['eval_NDCG@10']:.4f}"
+
+
+def _rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row an evaluation interval, from the Trainer's alternating loss and evaluation entries."""
+    rows: dict[int, dict[str, Any]] = {}
+    for entry in history:
+        if "train_runtime" in entry:
+            continue
+        row = rows.setdefault(entry["step"], {})
+        row |= {key.replace("eval_", "valid_"): value for key, value in entry.items()}
+    return [dict(sorted(row.items())) for _, row in sorted(rows.items())]
