@@ -16,6 +16,7 @@ from slmrec.data.description import describe
 from slmrec.data.place import FRAME, ITEMS_TABLE, Place
 from slmrec.data.preparation import Preparation
 from slmrec.data.raw import Raw, interactions_frame, items_frame
+from slmrec.data.split import SPLITS
 from slmrec.errors import UserError
 from slmrec.files import read_json, whole_folder, write_json
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     Frame: TypeAlias = pl.DataFrame | pl.LazyFrame | pa.Table | pd.DataFrame
 
-SPLITS = {"train": 0, "valid": 1, "test": 2}
-"""How `Dataset.split` spells the splits."""
 FORMAT = {"format": "slmrec-dataset", "version": 1}
 FILES = ("dataset.json", "interactions.parquet", "users.parquet", "items.parquet")
 
@@ -215,8 +214,8 @@ class Dataset:
         index = self._user_index.get(str(user_id))
         if index is None:
             raise UserError(
-                f"user '{user_id}' is not among the {self.num_users} users of {self.name}; give a known user, "
-                "or the user's history instead"
+                f"user '{user_id}' is not among the {self.num_users} users of {self.name}; give a known "
+                "user, or the user's history instead"
             )
         return index
 
@@ -253,8 +252,8 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is not a data folder of ours; make one with `slmrec data prepare`")
     if described.get("version") != FORMAT["version"]:
         raise UserError(
-            f"{folder} is of version {described.get('version')}, this slmrec reads {FORMAT['version']}; prepare "
-            " the data again"
+            f"{folder} is of version {described.get('version')}, this slmrec reads {FORMAT['version']}; "
+            "prepare the data again"
         )
     return described
 

@@ -1,9 +1,10 @@
 """A data set in words and numbers, for the one who is about to use it."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from slmrec.data.timestamps import iso
 
 if TYPE_CHECKING:
     from slmrec.data.dataset import Dataset
@@ -34,35 +35,17 @@ def describe(data: "Dataset") -> str:
 def _time_range(data: "Dataset") -> str:
     if data.timestamps is None:
         return "none given, file order"
-    first, last = (_moment(int(micros)) for micros in (data.timestamps.min(), data.timestamps.max()))
-    return f"{first} to {last} (source: {data.meta['timestamp_unit']})"
-
-
-def _moment(micros: int) -> str:
-    try:
-        return datetime.fromtimestamp(micros // 1_000_000, UTC).isoformat(sep=" ", timespec="minutes")[:16]
-    except (ValueError, OverflowError):  # beyond the year 9999
-        return f"{micros / 1e6:.0f} s"
+    first, last = data.timestamps.min(), data.timestamps.max()
+    return f"{iso(first)} to {iso(last)} (in the source: {data.meta['timestamp_unit']})"
 
 
 def _steps_table(steps: list[dict]) -> list[str]:
-    header = ("step", "users", "items", "interactions", "dropped", "")
-    rows = [
-        (
-            step["step"],
-            f"{step['users']:,}",
-            f"{step['items']:,}",
-            f"{step['interactions']:,}",
-            f"{step['dropped']['interactions']:,}",
-            step["note"],
-        )
-        for step in steps
-    ]
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    sizes = ("users", "items", "interactions")
+    rows = [["step", *sizes, "dropped users", *sizes[1:], ""]]
+    for step in steps:
+        numbers = [step[size] for size in sizes] + [step["dropped"][size] for size in sizes]
+        rows.append([step["step"], *(f"{number:,}" for number in numbers), step["note"]])
+    name, *numeric, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     return [
-        "  ".join(
-            cell.ljust(width) if column in (0, 5) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [header, *rows]
+        "  ".join([row[0].ljust(name), *map(str.rjust, row[1:-1], numeric), row[-1]]).rstrip() for row in rows
     ]

@@ -1,5 +1,6 @@
 """What every reader returns, and how a source's columns become ours."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -93,11 +94,11 @@ def _checked_mapping(columns: Mapping[str, str] | None) -> dict[str, str]:
 def _column(frame: pl.DataFrame, ours: str, columns: Mapping[str, str], place: Place) -> str:
     wanted = columns.get(ours, ours)
     if wanted not in frame.columns:
-        close = nearest(wanted, frame.columns)
-        listed = "" if close.startswith("; known") else f" (columns: {', '.join(frame.columns)})"
+        close = difflib.get_close_matches(wanted, frame.columns, n=1)
+        guess = f" (did you mean '{close[0]}'?)" if close else ""
         raise UserError(
-            f"{place.source} has no column '{wanted}'{listed}{close.replace('known are', 'its columns are')}; map "
-            f"{ours} to the column that holds it"
+            f"{place.source} has no column '{wanted}'{guess}, only {', '.join(frame.columns)}; map {ours} to the "
+            "one that holds it"
         )
     return wanted
 

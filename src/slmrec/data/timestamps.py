@@ -62,6 +62,11 @@ def moment(text: str, name: str) -> int:
     return parsed
 
 
+def iso(micros: int) -> str:
+    """Return a moment in microseconds since the epoch as ISO 8601, to the second."""
+    return str(np.datetime64(int(micros) // 1_000_000, "s"))
+
+
 def _parse_iso(series: pl.Series) -> pl.Series:
     attempts = [series.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")).dt.epoch("us")]
     for form in ISO_FORMATS:
