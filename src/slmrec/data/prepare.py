@@ -192,7 +192,7 @@ def _renumber(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _item_table(
     ids: pl.Series, items: pl.DataFrame | None, keep_cold: bool
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Return the catalogue's frame: the items of the data, then those never interacted with; and its counts."""
+    """Return the catalogue's frame: the data's items, then those never interacted with; and counts."""
     known = pl.DataFrame({"item_id": ids})
     if items is None:
         items = known.clear().with_columns(text=pl.lit(None, pl.String))

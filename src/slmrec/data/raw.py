@@ -97,8 +97,8 @@ def _column(frame: pl.DataFrame, ours: str, columns: Mapping[str, str], place: P
         close = difflib.get_close_matches(wanted, frame.columns, n=1)
         guess = f" (did you mean '{close[0]}'?)" if close else ""
         raise UserError(
-            f"{place.source} has no column '{wanted}'{guess}, only {', '.join(frame.columns)}; map {ours} to the "
-            "one that holds it"
+            f"{place.source} has no column '{wanted}'{guess}, only {', '.join(frame.columns)}; map {ours} to "
+            "the one that holds it"
         )
     return wanted
 
