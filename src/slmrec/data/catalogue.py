@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from slmrec.data.parquet import read_parquet, write_parquet
 from slmrec.errors import UserError
 
 PADDING = 0
@@ -20,14 +21,13 @@ class Catalogue:
 
     def __init__(self, frame: pl.DataFrame) -> None:
         """Take ``frame``: `item_id` (String or Int64, unique), `text` (String or null), any attributes."""
-        ids, text = frame.schema.get("item_id"), frame.schema.get("text")
-        if ids not in (pl.String, pl.Int64) or text != pl.String:
+        if frame.schema.get("item_id") not in (pl.String, pl.Int64) or "text" not in frame.columns:
             raise UserError(
-                f"a catalogue has item_id (String or Int64) and text (String), not {frame.schema}"
+                f"the columns are {frame.schema}, not item_id (String or Int64), text (String), …"
             )
-        if frame["item_id"].null_count() or frame["item_id"].n_unique() != len(frame):
-            raise UserError("a catalogue's item_id must be unique and never null")
-        self.frame = frame
+        if frame["item_id"].null_count() or frame["item_id"].is_duplicated().any():
+            raise UserError("an item_id is null or stands there twice")
+        self.frame = frame.with_columns(pl.col("text").cast(pl.String))
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -35,22 +35,18 @@ class Catalogue:
     @classmethod
     def load(cls, path: Path) -> "Catalogue":
         """Read what `save` wrote. Raises `UserError` if the file is missing or damaged."""
-        if not Path(path).is_file():
-            raise UserError(f"there is no items table at {path}")
-        try:
-            frame = pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise UserError(f"the items table {path} is damaged ({error}); make it again") from error
+        frame = read_parquet(path)
         try:
             return cls(frame)
         except UserError as error:
-            raise UserError(f"{path} is not an items table of ours: {error}") from error
+            raise UserError(f"{path} is no items table of ours: {error}") from error
 
     def save(self, path: Path) -> None:
-        """Write the frame as Parquet, whole or not at all."""
-        scratch = Path(path).with_name(f".{Path(path).name}.part")
+        """Write the frame as Parquet, whole or not at all. Raises `UserError` if it cannot be written."""
+        path = Path(path)
+        scratch = path.with_name(f".{path.name}.part")
         try:
-            self.frame.write_parquet(scratch)
+            write_parquet(self.frame, scratch)
             os.replace(scratch, path)
         finally:
             scratch.unlink(missing_ok=True)

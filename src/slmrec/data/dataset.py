@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from slmrec.data.catalogue import Catalogue
 from slmrec.data.description import describe
+from slmrec.data.parquet import read_parquet, write_parquet
 from slmrec.data.place import FRAME, ITEMS_TABLE, Place
 from slmrec.data.preparation import Preparation
 from slmrec.data.raw import Raw, interactions_frame, items_frame
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     Frame: TypeAlias = pl.DataFrame | pl.LazyFrame | pa.Table | pd.DataFrame
 
 FORMAT = {"format": "slmrec-dataset", "version": 1}
-FILES = ("dataset.json", "interactions.parquet", "users.parquet", "items.parquet")
+TABLES = ("interactions.parquet", "users.parquet", "items.parquet")
+FILES = ("dataset.json", *TABLES)
 
 
 @dataclass(frozen=True)
@@ -129,27 +131,21 @@ class Dataset:
         """
         folder = Path(folder)
         described = _read_description(folder)
-        frames = {name: _read_parquet(folder / name) for name in FILES if name.endswith(".parquet")}
-        try:
-            events, users = frames["interactions.parquet"], frames["users.parquet"]
-            lengths = np.bincount(events["user"].to_numpy(), minlength=len(users))
-            data = cls(
-                name=described["name"],
-                users=users,
-                catalogue=Catalogue(frames["items.parquet"]),
-                offsets=np.concatenate([[0], np.cumsum(lengths)]),
-                sequence=events["item"].to_numpy(),
-                split=events["split"].to_numpy(),
-                timestamps=events["timestamp"].to_numpy() if "timestamp" in events.columns else None,
-                meta=described["meta"],
-            )
-            intact = data.fingerprint == described["fingerprint"]
-        except (KeyError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
-            raise UserError(f"the data folder {folder} is damaged ({error}); prepare it again") from error
-        if not intact:
-            raise UserError(
-                f"the data folder {folder} is damaged: its content is not what was saved; prepare it again"
-            )
+        frames = {name: read_parquet(folder / name) for name in TABLES}
+        events, users = frames["interactions.parquet"], frames["users.parquet"]
+        lengths = np.bincount(events["user"].to_numpy(), minlength=len(users))
+        data = cls(
+            name=described["name"],
+            users=users,
+            catalogue=Catalogue(frames["items.parquet"]),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]),
+            sequence=events["item"].to_numpy(writable=True),  # torch warns of arrays it may not write to
+            split=events["split"].to_numpy(writable=True),
+            timestamps=events["timestamp"].to_numpy(writable=True) if "timestamp" in events.columns else None,
+            meta=described["meta"],
+        )
+        if data.fingerprint != described["fingerprint"]:
+            raise UserError(f"the data in {folder} is not what its dataset.json says; prepare it again")
         return data
 
     def save(self, folder: Path | str) -> None:
@@ -159,24 +155,30 @@ class Dataset:
         written.
         """
         folder = Path(folder)
-        described = FORMAT | {"name": self.name, "fingerprint": self.fingerprint, "meta": self.meta}
-        users = np.repeat(np.arange(self.num_users, dtype=np.int32), np.diff(self.offsets))
-        events = {"user": users, "item": self.sequence, "split": self.split}
-        if self.timestamps is not None:
-            events["timestamp"] = self.timestamps
         strangers = set(folder.iterdir()) - {folder / name for name in FILES} if folder.is_dir() else set()
         if strangers:
             raise UserError(
                 f"{folder} holds '{min(strangers).name}', which is not ours; name a new or empty folder"
             )
+        users = np.repeat(np.arange(self.num_users, dtype=np.int32), np.diff(self.offsets))
+        events = {"user": users, "item": self.sequence, "split": self.split}
+        if self.timestamps is not None:
+            events["timestamp"] = self.timestamps
         try:
             with whole_folder(folder, FILES[0]) as scratch:
-                pl.DataFrame(events).write_parquet(scratch / "interactions.parquet")
-                self.users.write_parquet(scratch / "users.parquet")
+                write_parquet(pl.DataFrame(events), scratch / "interactions.parquet")
+                write_parquet(self.users, scratch / "users.parquet")
                 self.catalogue.save(scratch / "items.parquet")
+                described = {
+                    **FORMAT,
+                    "name": self.name,
+                    "fingerprint": self.fingerprint,
+                    "meta": self.meta,
+                    "files": {name: _sha256(scratch / name) for name in TABLES},
+                }
                 write_json(scratch / "dataset.json", described)
         except OSError as error:
-            raise UserError(f"cannot write {folder} ({error}); nothing was left there") from error
+            raise UserError(f"cannot write {folder} ({error}); make room or choose another place") from error
 
     @cached_property
     def train_lengths(self) -> np.ndarray:
@@ -234,17 +236,14 @@ class Dataset:
 
 
 def _polars(df: "Frame", place: Place) -> pl.DataFrame:
-    if isinstance(df, pl.LazyFrame):
-        return df.collect()
-    if isinstance(df, pl.DataFrame):
-        return df
     try:
-        return pl.DataFrame(df)
+        return df.collect() if isinstance(df, pl.LazyFrame) else pl.DataFrame(df)
     except (TypeError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise UserError(f"{place.source} cannot be read: {error}") from error
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
+    """Return dataset.json once the folder is known to be ours and its files to be what was saved."""
     if not folder.is_dir():
         raise UserError(f"there is no data folder at {folder}; make one with `slmrec data prepare`")
     described = read_json(folder / "dataset.json", "data folder")
@@ -255,13 +254,17 @@ def _read_description(folder: Path) -> dict[str, Any]:
             f"{folder} is of version {described.get('version')}, this slmrec reads {FORMAT['version']}; "
             "prepare the data again"
         )
+    missing = {"name", "fingerprint", "meta", "files"} - described.keys()
+    if missing:
+        raise UserError(f"{folder / 'dataset.json'} lacks '{min(missing)}'; prepare the data again")
+    for name in TABLES:
+        if not (folder / name).is_file():
+            raise UserError(f"the data folder {folder} lacks {name}; prepare the data again")
+        if _sha256(folder / name) != described["files"].get(name):
+            raise UserError(f"{folder / name} is damaged: it is not what was saved; prepare the data again")
     return described
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"the data folder {path.parent} lacks {path.name}; prepare it again") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}); prepare the data again") from error
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -49,7 +49,7 @@ def as_given(split: np.ndarray, offsets: np.ndarray, user_ids: pl.Series) -> np.
         earlier, later = (list(SPLITS)[value] for value in split[position : position + 2])
         user = int(np.searchsorted(offsets, position, side="right")) - 1
         raise UserError(
-            f"the source's split puts a {later} interaction of user '{user_ids[user]}' after a {earlier} one, "
-            "so histories would hold what comes later: split by leave-one-out or time instead"
+            f"the source's split puts a {later} interaction of user '{user_ids[user]}' after a {earlier} "
+            "one, so a history would hold what came later; split by leave-one-out or time instead"
         )
     return split
