@@ -42,6 +42,8 @@ class Preparation:
                 raise UserError(
                     f"{name} is '{getattr(self, name)}'{nearest(str(getattr(self, name)), choices)}"
                 )
+        if not isinstance(self.min_rating, int | float | None):
+            raise UserError(f"min_rating is {self.min_rating!r}, but must be a number")
         for name, least in (("item_core", 0), ("user_core", 0), ("min_length", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
