@@ -1,0 +1,106 @@
+"""What was run and how it was measured, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from slmrec.report.numbers import count
+from slmrec.report.run import Run
+
+LOSSES = {
+    "softmax": "cross-entropy over all items",
+    "sampled-softmax": "cross-entropy over sampled items",
+    "gbce": "gBCE over sampled items",
+}
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Return (name, value) pairs: the data, the machine, the versions; only what the run says."""
+    meta, machine = run.dataset.get("meta", {}), run.info.get("machine", {})
+    started = [stage["started"] for stage in run.info.get("stages", []) if stage.get("started")]
+    candidates = {
+        "Source": run.info.get("source"),
+        "Recipe": run.info.get("recipe_name"),
+        "Format": meta.get("format"),
+        "Split": meta.get("preparation", {}).get("split"),
+        "Data fingerprint": run.dataset.get("fingerprint", "")[:12],
+        "Started": min(started, default=None),
+        "Training seeds": ", ".join(_training_seeds(run.info.get("recipe", {}))),
+        "Evaluation seed": ", ".join(sorted({str(entry["seed"]) for entry in run.metrics.values()})),
+        "Processor": machine.get("cpu"),
+        "Cores": machine.get("cores"),
+        "Accelerator": machine.get("accelerator"),
+        "Memory": f"{machine['memory_gb']:g} GB" if "memory_gb" in machine else None,
+        **{name: machine.get(name.lower()) for name in ("Python", "torch", "transformers", "slmrec")},
+    }
+    return [(name, str(value)) for name, value in candidates.items() if value not in (None, "")]
+
+
+def recipe_in_short(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (topic, sentence) pairs, one for each part that a recipe (as nested values) has."""
+    said = []
+    if sasrec := recipe.get("sasrec"):
+        shape = f"{sasrec['num_blocks']} blocks of width {sasrec['hidden_size']}"
+        said.append(("SASRec", f"{shape}, {_reads(sasrec)}; {_training(sasrec)}."))
+    if teacher := recipe.get("teacher"):
+        start = "The first" if teacher["pretrained"] else "Random weights in the shape of the first"
+        shape = f"{start} {teacher['layers']} layers of {teacher['backbone']}"
+        said.append(("Teacher", f"{shape}, {_weights(teacher)}, {_reads(teacher)}; {_training(teacher)}."))
+    if student := recipe.get("student"):
+        shape = f"The first {student['layers']} layers, {_weights(student)}"
+        said.append(("Student", f"{shape}; {_training(student)}."))
+    if distillation := recipe.get("distillation"):
+        form = {"paper": "equations", "published": "published code"}[distillation["form"]]
+        shape = f"{distillation['blocks']} blocks, compared as in the paper’s {form}"
+        weights = ", ".join(f"λ{'₀₁₂₃'[n]} = {distillation[f'lambda{n}']:g}" for n in (1, 2, 3))
+        said.append(("Distillation", f"{shape}; {weights}."))
+    return said
+
+
+def protocol(run: Run) -> list[str]:
+    """Return how the metrics came about and how far they can be trusted, a paragraph an entry."""
+    entry = next(iter(run.metrics.values()))
+    ranking = {
+        "full": "Each model ranks the full catalogue for each case; nothing is sampled.",
+        "sampled": "Each target is ranked among 999 sampled items only, which flatters every model; "
+        "such numbers compare only with papers that sampled, too.",
+    }[entry["protocol"]]
+    seen = {
+        "masked": "Items of the case’s history are left out of the list; "
+        "a target among them counts as not found.",
+        "kept": "Items of the case’s history stay in the list.",
+    }[entry["seen"]]
+    ties = "Ties count against the model: an item scored like the target is ranked above it."
+    cold = entry["cold_targets"]
+    unseen = {
+        0: "Every target occurs in the training data.",
+        1: "1 target never occurs in the training data; it is counted like any other.",
+    }.get(cold, f"{count(cold)} targets never occur in the training data; they are counted like any other.")
+    return [
+        f"{ranking} {seen} {ties} {unseen}",
+        "Validation chose the epoch of each model; the test split served the numbers above alone. Intervals "
+        "are 95 % percentile bootstraps, over users, of the paired difference in NDCG@10.",
+        "Each model was trained with one seed. The intervals tell how much hangs on the users drawn, not how "
+        "much on the seed: take differences within them as noise, and repeat the run with other seeds "
+        "before believing small ones outside.",
+    ]
+
+
+def _training_seeds(recipe: Mapping[str, Any]) -> list[str]:
+    parts = (recipe.get(name, {}).get("training", {}) for name in ("sasrec", "teacher", "student"))
+    return sorted({str(part["seed"]) for part in parts if "seed" in part})
+
+
+def _weights(options: Mapping[str, Any]) -> str:
+    trained = f"LoRA of rank {options['lora_rank']}" if options["lora_rank"] else "all their weights trained"
+    return f"{trained}, item table {'trained' if options['train_items'] else 'frozen'}"
+
+
+def _reads(options: Mapping[str, Any]) -> str:
+    return f"reading the last {options['max_length']} items"
+
+
+def _training(options: Mapping[str, Any]) -> str:
+    training = options["training"]
+    steps, epochs, loss = training["max_steps"], training["epochs"], LOSSES[training["loss"]]
+    length = f"{steps} steps" if steps > 0 else f"up to {epochs} epochs"
+    return f"{length} of {loss}, batch {training['batch_size']}, learning rate {training['learning_rate']:g}"
