@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slmrec.data import Dataset, Preparation, prepare
+from slmrec.data import Dataset, Preparation, prepare, prepare_source
 from slmrec.data.raw import Raw
 from slmrec.errors import UserError
 
@@ -187,6 +187,11 @@ def test_dropping_items_may_bring_repeats_together():
     data = prepare(raw(rows), Preparation(repeats="drop-consecutive", item_core=2))
     assert data.sequence.tolist() == [1, 1]  # u: a (b gone, second a a repeat); v: a
     assert data.users["user_id"].to_list() == ["u", "v"]
+    assert [(step["step"], step["dropped"]["interactions"]) for step in data.meta["steps"][1:-2]] == [
+        ("repeats: drop-consecutive", 0),
+        ("core: items 2, users 0", 1),
+        ("repeats: drop-consecutive", 1),
+    ]
 
 
 def test_a_user_with_one_interaction_is_train_only_and_counted():
@@ -328,3 +333,16 @@ def test_the_fingerprint_is_a_sha256_of_ids_and_arrays_on_every_machine():
     written += b"".join(offset.to_bytes(8, "little") for offset in (0, 2, 3))
     written += b"".join(index.to_bytes(4, "little") for index in (1, 2, 1)) + bytes([0, 0, 0])
     assert data.fingerprint == hashlib.sha256(written).hexdigest()
+
+
+def test_a_source_is_a_path_or_a_known_name(tmp_path, monkeypatch):
+    path = tmp_path / "interactions.csv"
+    path.write_text("who,item_id,timestamp\nu,b,1\nu,a,2\n")
+    ours = prepare_source(str(path), "csv", {"user_id": "who"}, Preparation(repeats="keep-first"))
+    assert ours.catalogue.ids(ours.sequence).to_list() == ["b", "a"]
+    module = sys.modules["slmrec.data.prepare"]  # the name in the package is the function
+    monkeypatch.setattr(module, "fetch", lambda name, report: path)
+    theirs = prepare_source("ml-100k", columns={"user_id": "who"})
+    assert theirs.fingerprint == ours.fingerprint
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        prepare_source("nowhere")

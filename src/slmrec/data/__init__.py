@@ -3,6 +3,22 @@
 from slmrec.data.catalogue import PADDING, Catalogue
 from slmrec.data.dataset import Cases, Dataset
 from slmrec.data.preparation import Preparation
-from slmrec.data.prepare import prepare
+from slmrec.data.prepare import prepare, prepare_source
+from slmrec.data.raw import Raw
+from slmrec.data.readers import FORMATS, read_source
+from slmrec.data.sources import KNOWN, fetch
 
-__all__ = ["PADDING", "Cases", "Catalogue", "Dataset", "Preparation", "prepare"]
+__all__ = [
+    "FORMATS",
+    "KNOWN",
+    "PADDING",
+    "Cases",
+    "Catalogue",
+    "Dataset",
+    "Preparation",
+    "Raw",
+    "fetch",
+    "prepare",
+    "prepare_source",
+    "read_source",
+]

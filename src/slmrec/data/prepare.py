@@ -8,7 +8,9 @@ dropped; items without any interaction follow in the order of the items table. N
 platform or the spelling of ids.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from slmrec.data.catalogue import Catalogue
 from slmrec.data.dataset import Dataset
 from slmrec.data.preparation import Preparation
 from slmrec.data.raw import Raw
+from slmrec.data.readers import read_source
+from slmrec.data.sources import KNOWN, fetch
 from slmrec.data.split import SPLITS, as_given, by_time, leave_one_out
 from slmrec.errors import UserError
 
@@ -52,7 +56,7 @@ def prepare(raw: Raw, preparation: Preparation | None = None) -> Dataset:
     sizes = dict(zip(SPLITS, np.bincount(split, minlength=len(SPLITS)).tolist(), strict=True))
     short = int((np.diff(offsets) < len(SPLITS)).sum())
     note = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
-    if preparation.split == "leave-one-out":
+    if preparation.split == "leave-one-out" and short:
         note += f"; users with fewer than {len(SPLITS)} interactions, all train: {short:,}"
     steps.record(f"split: {preparation.split}", events, note)
 
@@ -84,6 +88,22 @@ def prepare(raw: Raw, preparation: Preparation | None = None) -> Dataset:
     )
 
 
+def prepare_source(
+    source: str,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    preparation: Preparation | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Dataset:
+    """Fetch a source if it is a known name (one of `KNOWN`), else take it for a path; read and prepare it.
+
+    ``format`` and ``columns`` are those of `read_source`, ``report`` that of `fetch`. Raises `UserError` for
+    whatever fetching, reading or preparing refuses.
+    """
+    path = fetch(source, report) if source in KNOWN else Path(source)
+    return prepare(read_source(path, format, columns), preparation)
+
+
 class Steps:
     """What each step of a preparation left and dropped."""
 
@@ -92,7 +112,13 @@ class Steps:
         self.table: list[dict[str, Any]] = []
 
     def record(self, step: str, events: pl.DataFrame, note: str = "") -> None:
-        """Note what the step left in ``events`` (`user`, `item`). Raises `UserError` if that is nothing."""
+        """Note what the step left in ``events`` (`user`, `item`), unless it only confirms an earlier round.
+
+        Raises `UserError` if nothing is left.
+        """
+        repeated = any(row["step"] == step for row in self.table)
+        if repeated and len(events) == self.table[-1]["interactions"]:
+            return
         self.add(step, events["user"].n_unique(), events["item"].n_unique(), len(events), note)
         if events.is_empty():
             history = "; ".join(
