@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
-from slmrec.data import KNOWN_BACKBONES, fetch
+from slmrec.data.sources import KNOWN, Report, fetch
 from slmrec.errors import UserError
 
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
@@ -50,18 +50,9 @@ def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, we
     Raises:
         UserError: no such backbone, or fewer layers than asked for.
     """
+    config = check_backbone(name, layers)
     where, options = _locate(name)
-    try:
-        config = AutoConfig.from_pretrained(where, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"backbone '{name}' cannot be loaded ({str(error).strip().splitlines()[0]}); give a folder, a Hugging Face "
-            f"name that this machine can reach, or one of: {', '.join(KNOWN_BACKBONES)}"
-        ) from error
-    config = config.get_text_config()
     available = config.num_hidden_layers
-    if layers is not None and not 1 <= layers <= available:
-        raise UserError(f"backbone '{name}' has {available} layers, but {layers} were asked for")
     try:
         if weights:
             model = AutoModel.from_pretrained(where, dtype=torch.float32, **options)
@@ -98,6 +89,26 @@ def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, we
     )
 
 
+def check_backbone(name: str, layers: int | None, report: Report | None = None) -> PretrainedConfig:
+    """The configuration of a decoder that has at least ``layers`` layers; its weights are not read.
+
+    Raises:
+        UserError: no such backbone, or fewer layers than asked for.
+    """
+    where, options = _locate(name, report)
+    try:
+        config = AutoConfig.from_pretrained(where, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"backbone '{name}' cannot be loaded ({str(error).strip().splitlines()[0]}); give a folder, a Hugging Face "
+            f"name that this machine can reach, or the packaged smollm2-135m"
+        ) from error
+    config = config.get_text_config()
+    if layers is not None and not 1 <= layers <= config.num_hidden_layers:
+        raise UserError(f"backbone '{name}' has {config.num_hidden_layers} layers, but {layers} were asked for")
+    return config
+
+
 def build_backbone(config: dict[str, Any]) -> PreTrainedModel:
     """An untrained decoder of this configuration, its word table replaced by nothing."""
     parsed = _parse(config)
@@ -126,9 +137,9 @@ def _parse(config: dict[str, Any]) -> PretrainedConfig:
     return AutoConfig.for_model(config["model_type"], **options)
 
 
-def _locate(name: str) -> tuple[str, dict[str, Any]]:
+def _locate(name: str, report: Report | None = None) -> tuple[str, dict[str, Any]]:
     """Where transformers finds the backbone, and the options it needs."""
-    folder = fetch(name) if name in KNOWN_BACKBONES else Path(name)
+    folder = fetch(name, report) if name in KNOWN else Path(name)
     if folder.is_dir():
         quantised = sorted(folder.glob("*.gguf"))
         if quantised and not (folder / "config.json").exists():

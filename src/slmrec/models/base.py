@@ -27,7 +27,7 @@ class Recommender(PreTrainedModel):
     """A sequential recommender over a catalogue.
 
     Subclasses give `forward` and `item_vectors`; scores are the dot products of the two. Histories are arrays of
-    item indices (from 1), oldest first; only the last `config.max_length` of them are read.
+    item indices (from 1), oldest first; only the last `config.history_length` of them are read.
     """
 
     kind: ClassVar[str]
@@ -63,7 +63,7 @@ class Recommender(PreTrainedModel):
     def encode(self, histories: Sequence[np.ndarray]) -> Tensor:
         """(B, d) float: the user vector after each history's last item."""
         rows = [
-            torch.from_numpy(np.asarray(history[-self.config.max_length :], dtype=np.int64)) for history in histories
+            torch.from_numpy(np.asarray(history[-self.config.history_length :], dtype=np.int64)) for history in histories
         ]
         lengths = torch.tensor([len(row) for row in rows])
         if (lengths == 0).any():
@@ -284,9 +284,10 @@ class RecommenderConfig(PretrainedConfig):
     """What all recommenders' configs hold."""
 
     def __init__(
-        self, num_items: int = 0, max_length: int = 50, trained_parameters: int | None = None, **kwargs: Any
+        self, num_items: int = 0, history_length: int = 50, trained_parameters: int | None = None, **kwargs: Any
     ) -> None:
         self.num_items = num_items
-        self.max_length = max_length
+        # What is `max_length` everywhere else; transformers keeps that name in a config for text generation.
+        self.history_length = history_length
         self.trained_parameters = trained_parameters
         super().__init__(**kwargs)

@@ -43,7 +43,7 @@ class SASRec(Recommender):
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
         self.items = nn.Embedding(config.num_items + 1, config.hidden_size, padding_idx=PADDING)
-        self.positions = nn.Embedding(config.max_length, config.hidden_size)
+        self.positions = nn.Embedding(config.history_length, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.num_blocks))
         self.norm = nn.LayerNorm(config.hidden_size)

@@ -38,6 +38,7 @@ class SLMRecConfig(RecommenderConfig):
         self,
         backbone: dict[str, Any] | None = None,
         backbone_name: str = "",
+        pretrained: bool = True,
         item_dim: int = 64,
         reading: Reading = "every-position",
         prompt_before: str = "",
@@ -54,6 +55,7 @@ class SLMRecConfig(RecommenderConfig):
             raise UserError("reading 'last-prompt-token' needs a prompt_after to read at")
         self.backbone = backbone or {}
         self.backbone_name = backbone_name
+        self.pretrained = pretrained
         self.item_dim = item_dim
         self.reading = reading
         self.prompt_before = prompt_before
@@ -183,7 +185,7 @@ class SLMRec(Recommender):
         """
         before, after = self.config.prompt_lengths
         rows, steps, width = vectors.shape
-        slots = self.config.max_length
+        slots = self.config.history_length
         padded = torch.cat([vectors, vectors.new_zeros(rows, after, width)], dim=1)  # (B, L + after, D)
         place = lengths[:, None] + torch.arange(after, device=lengths.device)  # (B, after)
         text = self.prompt_after.to(padded.dtype).expand(rows, -1, -1)

@@ -119,6 +119,7 @@ class RecommenderTrainer(Trainer):
             model=module,
             args=_arguments(options, work, self.steps_per_epoch, self.has_valid),
             train_dataset=examples,  # type: ignore[arg-type]
+            eval_dataset=examples if self.has_valid else None,  # never read: `evaluate` ranks the validation split
             data_collator=collator,
             callbacks=callbacks,
         )

@@ -1,0 +1,341 @@
+"""The main job: from raw interactions to a distilled student, measured beside its teacher and a classic model.
+
+A RUN folder is filled stage by stage, each result whole or not there; started again, it goes on where it was.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+import psutil
+import torch
+
+from slmrec.data import Dataset, prepare_source
+from slmrec.data.sources import KNOWN, fetch
+from slmrec.errors import UserError
+from slmrec.evaluation import Evaluation, evaluate, ranks_frame
+from slmrec.files import check_replaceable, read_json, write_json, write_text
+from slmrec.models import Recommender, SLMRec, load
+from slmrec.models.backbone import check_backbone
+from slmrec.models.card import model_card
+from slmrec.recipe import Recipe, as_dict
+from slmrec.report import write_report
+from slmrec.training.cost import Cost, llm_cost, sasrec_cost
+from slmrec.training.train import describe_data, distill, student_shape, train_llm, train_popularity, train_sasrec
+
+MODELS = ("popularity", "sasrec", "teacher", "student_ce", "student")
+"""Every run's models, in the order of its tables."""
+
+EXAMPLES = 10
+"""Real histories whose recommendations the report shows by title."""
+
+
+class Monitor(Protocol):
+    """Who is told how the run gets on."""
+
+    def stage(self, number: int, total: int, title: str) -> None:
+        """A stage begins."""
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """How far the stage is."""
+
+    def remaining(self, seconds: float | None) -> None:
+        """How long the rest of the run will take, as far as can be told."""
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+
+
+def run(
+    source: str,
+    out: Path,
+    recipe: Recipe,
+    *,
+    recipe_name: str,
+    monitor: Monitor,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Path:
+    """Do the main job on a source, or what is left of it.
+
+    Args:
+        source: a known name ("ml-100k") or a path.
+        out: the RUN folder.
+        recipe: everything that can be chosen.
+        recipe_name: what the report calls it.
+        monitor: is told how it gets on.
+        format: of the source, where it cannot be recognised.
+        columns: our column names to the source's.
+
+    Raises:
+        UserError: the source or the recipe cannot be used, or ``out`` holds another job.
+    """
+    job = _Job(source, Path(out), recipe, recipe_name, monitor, format, columns)
+    job.check()
+    job.stages()
+    return job.out
+
+
+class _Job:
+    """One RUN folder on its way."""
+
+    def __init__(
+        self,
+        source: str,
+        out: Path,
+        recipe: Recipe,
+        recipe_name: str,
+        monitor: Monitor,
+        format: str | None,
+        columns: Mapping[str, str] | None,
+    ) -> None:
+        self.source, self.out, self.recipe, self.monitor = source, out, recipe, monitor
+        self.format, self.columns = format, columns
+        plain = json.loads(json.dumps(as_dict(recipe)))
+        self.asked = {
+            "source": source if source in KNOWN else str(Path(source).resolve()),
+            "format": format,
+            "columns": dict(columns or {}),
+            "recipe_name": recipe_name,
+            "recipe": plain,
+        }
+        self.info: dict[str, Any] = {**self.asked, "stages": [], "machine": machine()}
+        self.stopwatch = time.monotonic()
+        self.ahead: list[tuple[str, Cost]] = []
+
+    def check(self) -> None:
+        """Refuse what cannot end well before anything is made."""
+        check_replaceable(self.out, "run.json")
+        if (self.out / "run.json").exists():
+            self.info = read_json(self.out / "run.json", "run folder")
+            differing = [key for key in _flat(self.asked) if _flat(self.asked)[key] != _flat(self.info).get(key)]
+            if differing:
+                raise UserError(
+                    f"{self.out} holds a run with another {', '.join(differing[:4])}"
+                    f"{' and more' if len(differing) > 4 else ''}; give another --out, or remove that folder"
+                )
+        if all((self.out / name).exists() for name in ("metrics.json", "report.html", *MODELS)):
+            return
+        teacher = self.recipe.teacher
+        if not (self.out / "teacher").exists():
+            check_backbone(teacher.backbone, teacher.layers, self.monitor.say)
+
+    # -- stages -----------------------------------------------------------------------------------------------
+
+    def stages(self) -> None:
+        """Everything in order; what is there already is taken as it is."""
+        recipe, out = self.recipe, self.out
+        teacher_title = f"teacher: {recipe.teacher.layers} layers of {recipe.teacher.backbone}"
+        student = f"student: {recipe.student.layers} layers"
+        titles = {
+            "data": f"preparing {self.source}",
+            "sasrec": "SASRec, the classic model, and popularity",
+            "teacher": teacher_title,
+            "student_ce": f"{student}, by cross-entropy alone",
+            "student": f"{student}, distilled from the teacher",
+            "metrics.json": "evaluating all models on the test split",
+            "report.html": "writing the report",
+        }
+        self.numbers = {name: (number, len(titles), title) for number, (name, title) in enumerate(titles.items(), 1)}
+        data = self._stage("data", self._data, lambda: Dataset.load(out / "data"))
+        self._estimate(data)
+        classic = self._stage("sasrec", lambda: self._sasrec(data), lambda: load(out / "sasrec"))
+        vectors = classic.item_vectors().detach()
+        teacher = self._stage(
+            "teacher",
+            lambda: train_llm(data, recipe.teacher, out / "teacher", vectors, self._progress),
+            lambda: load(out / "teacher"),
+        )
+        assert isinstance(teacher, SLMRec)
+        alone = student_shape(teacher, recipe.student)
+        self._stage("student_ce", lambda: train_llm(data, alone, out / "student_ce", vectors, self._progress))
+        self._stage("student", lambda: self._distill(teacher, data, vectors))
+        self._stage("metrics.json", lambda: self._evaluate(data))
+        self._stage("report.html", lambda: write_report(out))
+
+    def _stage(self, name: str, make: Callable[[], Any], have: Callable[[], Any] | None = None) -> Any:
+        """Make a stage's result, or load the one that is there."""
+        if (self.out / name).exists():
+            self.ahead = [stage for stage in self.ahead if stage[0] != name]
+            return have() if have else None
+        number, total, title = self.numbers[name]
+        self.monitor.stage(number, total, title)
+        self.current, self.stopwatch = name, time.monotonic()
+        self._tell(0.0)
+        result = make()
+        seconds = time.monotonic() - self.stopwatch
+        self.ahead = [stage for stage in self.ahead if stage[0] != name]
+        self.info["stages"].append({"name": name, "title": title, "seconds": round(seconds, 2)})
+        if name == "data":
+            self.info["dataset"] = {
+                "name": result.name,
+                "users": result.num_users,
+                "items": result.num_items,
+                "interactions": result.num_interactions,
+                "fingerprint": result.fingerprint,
+            }
+        write_json(self.out / "run.json", self.info)
+        self.monitor.say(f"{title}: {seconds:,.0f} s")
+        return result
+
+    def _data(self) -> Dataset:
+        if self.source in KNOWN:
+            fetch(self.source, self.monitor.say)
+        data = prepare_source(self.source, self.format, self.columns, self.recipe.preparation)
+        data.save(self.out / "data")
+        write_json(self.out / "run.json", self.info)
+        self.monitor.say(data.describe())
+        return data
+
+    def _sasrec(self, data: Dataset) -> Recommender:
+        train_popularity(data, self.out / "popularity")
+        return train_sasrec(data, self.recipe.sasrec, self.out / "sasrec", self._progress)
+
+    def _distill(self, teacher: SLMRec, data: Dataset, vectors: torch.Tensor) -> SLMRec:
+        recipe = self.recipe
+        start = vectors if recipe.distillation.start == "pretrained" else None
+        return distill(
+            teacher, data, self.out / "student", recipe.student, recipe.distillation, start, self._progress
+        )
+
+    def _evaluate(self, data: Dataset) -> None:
+        """All models on the test split: metrics.json, ranks.parquet, examples.json, and each model's card."""
+        evaluations: list[Evaluation] = []
+        models = {name: load(self.out / name) for name in MODELS}
+        for place, (name, model) in enumerate(models.items()):
+            evaluations.append(
+                evaluate(
+                    model,
+                    data,
+                    name=name,
+                    progress=lambda done, total, place=place, name=name: self._progress(  # type: ignore[misc]
+                        place * total + done, len(models) * total, name
+                    ),
+                )
+            )
+        for evaluation in evaluations:
+            folder = self.out / evaluation.model
+            facts = {
+                "data": describe_data(data),
+                "recipe": self.asked["recipe_name"],
+                "training": read_json(folder / "training.json", "model folder"),
+                "metrics": [evaluation.to_json()],
+            }
+            write_json(folder / "metrics.json", facts["metrics"])
+            write_text(folder / "README.md", model_card(models[evaluation.model], evaluation.model, facts))
+        pl.concat(ranks_frame(evaluation, data) for evaluation in evaluations).write_parquet(
+            self.out / "ranks.parquet"
+        )
+        write_json(self.out / "examples.json", examples(models, data))
+        write_json(self.out / "metrics.json", [evaluation.to_json() for evaluation in evaluations])
+
+    # -- how long it will take --------------------------------------------------------------------------------
+
+    def _estimate(self, data: Dataset) -> None:
+        """Say what the run will cost before it costs anything."""
+        recipe = self.recipe
+        teacher = recipe.teacher
+        config = check_backbone(teacher.backbone, None) if not (self.out / "teacher").exists() else None
+        if config is None:
+            saved = load(self.out / "teacher")
+            assert isinstance(saved, SLMRec)
+            config = saved.backbone.config
+        student = student_shape_of(recipe)
+        taught = llm_cost(data, student, config, teacher_layers=teacher.layers)
+        self.ahead = [
+            ("sasrec", sasrec_cost(data, recipe.sasrec)),
+            ("teacher", llm_cost(data, teacher, config)),
+            ("student_ce", llm_cost(data, student, config)),
+            ("student", taught),
+        ]
+
+    def _progress(self, done: int, total: int, note: str) -> None:
+        self.monitor.progress(done, total, note)
+        self._tell(done / max(1, total))
+
+    def _tell(self, share: float) -> None:
+        """Remaining time: the stage's own by its own speed, later ones by what they cost."""
+        left = 0.0
+        for name, cost in self.ahead:
+            if name != self.current:
+                left += cost.seconds
+            elif share > 0.02:
+                left += (time.monotonic() - self.stopwatch) / share * (1 - share)
+            else:
+                left += cost.seconds
+        self.monitor.remaining(left if self.ahead else None)
+
+
+def student_shape_of(recipe: Recipe):
+    """The student's options before there is a teacher to read them off."""
+    from dataclasses import replace
+
+    own = {name: getattr(recipe.student, name) for name in type(recipe.student).__dataclass_fields__}
+    return replace(recipe.teacher, **own)
+
+
+def examples(models: Mapping[str, Recommender], data: Dataset, seed: int = 0) -> list[dict[str, Any]]:
+    """Ten users of the test split with what each model recommends them, by title."""
+    cases = data.cases("test")
+    rng = np.random.default_rng(seed)
+    chosen = sorted(rng.choice(len(cases.users), size=min(EXAMPLES, len(cases.users)), replace=False))
+    found = []
+    for user, position in zip(cases.users[chosen].tolist(), cases.positions[chosen].tolist(), strict=True):
+        history, target = data.history(user, position), int(data.sequence[position])
+        ids = data.catalogue.ids(history).to_list()
+        recommended = {}
+        for name, model in models.items():
+            frame = model.recommend([ids], k=10)
+            indices = data.catalogue.index(frame["item_id"])
+            recommended[name] = [
+                {"title": title, "score": round(score, 4), "hit": int(index) == target}
+                for title, score, index in zip(data.catalogue.texts(indices), frame["score"], indices, strict=True)
+            ]
+        found.append(
+            {
+                "user_id": data.users["user_id"][user],
+                "history": data.catalogue.texts(history[-10:]),
+                "target": data.catalogue.texts([target])[0],
+                "models": recommended,
+            }
+        )
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What the run is made on."""
+    versions = {name: metadata.version(name) for name in ("torch", "transformers", "slmrec")}
+    return {
+        "cpu": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested options by dotted key."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        name: item
+        for key, below in value.items()
+        for name, item in _flat(below, f"{prefix}.{key}" if prefix else key).items()
+    }

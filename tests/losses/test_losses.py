@@ -1,0 +1,174 @@
+"""Losses against plain arithmetic over Python floats (golden.json), torch's own losses, and properties."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import slmrec.losses.cross_entropy as chunking
+from slmrec.losses import (
+    cosine_loss,
+    gbce,
+    multi_supervision_loss,
+    norm_loss,
+    sampled_softmax_cross_entropy,
+    slmrec_objective,
+    softmax_cross_entropy,
+)
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden.json").read_text())["losses"]
+
+
+def states_with_scores(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """States and a table whose dot products are these scores: an identity table behind the padding row."""
+    return scores, torch.cat([torch.full((1, scores.shape[-1]), 9.0), torch.eye(scores.shape[-1])])
+
+
+@pytest.fixture
+def golden() -> dict:
+    found = {name: torch.tensor(GOLDEN[name]) for name in ("teacher", "student", "inner_scores", "final_scores")}
+    found["targets"] = torch.tensor(GOLDEN["target"]) + 1
+    found["final"], found["table"] = states_with_scores(found["final_scores"])
+    return found
+
+
+def test_the_papers_terms_are_the_golden_ones(golden):
+    paper = GOLDEN["paper"]
+    assert 1 - cosine_loss(golden["teacher"], golden["student"]).item() == pytest.approx(paper["d_cos"], rel=1e-5)
+    assert norm_loss(golden["teacher"], golden["student"]).item() == pytest.approx(paper["d_norm"], rel=1e-5)
+    inner = multi_supervision_loss(golden["inner_scores"], golden["targets"], golden["table"])
+    assert inner.item() == pytest.approx(paper["l_ms"], rel=1e-5)
+    final = softmax_cross_entropy(golden["final"], golden["targets"], golden["table"])
+    assert final.item() == pytest.approx(paper["l_ce"], rel=1e-5)
+
+
+def test_the_published_codes_terms_are_the_golden_ones(golden):
+    code = GOLDEN["code"]
+    cosine = cosine_loss(golden["teacher"], golden["student"], "sum")
+    norm = norm_loss(golden["teacher"], golden["student"], squared=False, reduction="sum")
+    inner = multi_supervision_loss(golden["inner_scores"], golden["targets"], golden["table"], "sum")
+    assert cosine.item() == pytest.approx(code["one_minus_cos"], rel=1e-5)
+    assert norm.item() == pytest.approx(code["norm"], rel=1e-5)
+    assert inner.item() == pytest.approx(code["l_ms"], rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["paper", "published"])
+def test_the_objective_is_the_golden_one(golden, form):
+    weights = {name: GOLDEN[name] for name in ("lambda1", "lambda2", "lambda3")}
+    found = slmrec_objective(
+        golden["teacher"],
+        golden["student"],
+        golden["inner_scores"],
+        golden["final"],
+        golden["targets"],
+        golden["table"],
+        form=form,
+        **weights,
+    )
+    code = GOLDEN["code"]
+    published = (
+        GOLDEN["paper"]["l_ce"]
+        + weights["lambda1"] * code["one_minus_cos"]
+        + weights["lambda2"] * code["norm"]
+        + weights["lambda3"] * code["l_ms"]
+    )
+    wanted = GOLDEN["paper"]["objective"] if form == "paper" else published
+    assert found["loss"].item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_equal_states_cost_nothing_and_the_teacher_gets_no_gradient(golden):
+    teacher = golden["teacher"].requires_grad_()
+    student = teacher.detach().clone().requires_grad_()
+    assert cosine_loss(teacher, student).item() == pytest.approx(0, abs=1e-6)
+    assert norm_loss(teacher, student).item() == 0
+    (cosine_loss(teacher, student) + norm_loss(teacher, student)).backward()
+    assert teacher.grad is None
+    assert student.grad is not None
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    positions=st.integers(1, 9),
+    items=st.integers(2, 12),
+    width=st.integers(1, 6),
+    chunk=st.integers(1, 40),
+    seed=st.integers(0, 10**6),
+)
+def test_chunked_cross_entropy_has_torchs_value_and_gradients(positions, items, width, chunk, seed):
+    """Ours in chunks of any size, theirs over all logits at once."""
+    generator = torch.Generator().manual_seed(seed)
+    states = torch.randn(positions, width, generator=generator)
+    table = torch.randn(items + 1, width, generator=generator)
+    targets = torch.randint(1, items + 1, (positions,), generator=generator)
+    results = []
+    original = chunking.CHUNK_ELEMENTS
+    for ours in (True, False):
+        s, t = states.clone().requires_grad_(), table.clone().requires_grad_()
+        if ours:
+            chunking.CHUNK_ELEMENTS = chunk
+            loss = softmax_cross_entropy(s, targets, t)
+            chunking.CHUNK_ELEMENTS = original
+        else:
+            loss = F.cross_entropy(s @ t[1:].T, targets - 1)
+        (loss * 3).backward()
+        results.append((loss.detach(), s.grad, t.grad))
+    for ours_value, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours_value, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_table_gets_no_gradient():
+    states = torch.randn(3, 4, requires_grad=True)
+    table = torch.randn(6, 4)
+    softmax_cross_entropy(states, torch.tensor([1, 2, 5]), table).backward()
+    assert states.grad is not None
+    assert table.grad is None
+
+
+def test_sampled_softmax_by_hand():
+    """Two positions, target scores 1 and 2, negatives 0 and 1; the second position's target is also a negative."""
+    states = torch.eye(2)
+    table = torch.tensor([[0.0, 0], [1, 0], [0, 2], [0, 0], [1, 1]])
+    loss = sampled_softmax_cross_entropy(states, torch.tensor([1, 2]), table, torch.tensor([3, 2]))
+    # position 1: target 1, negatives s·v3 = 0 and s·v2 = 0; position 2: target 2, negative 0, the other left out
+    first = math.log(math.e + 2) - 1
+    second = math.log(math.e**2 + 1) - 2
+    assert loss.item() == pytest.approx((first + second) / 2, rel=1e-5)
+
+
+def test_logq_makes_the_sampled_sum_estimate_the_whole_one():
+    """With every item drawn once M = N, so the corrected loss is that of the whole catalogue."""
+    torch.manual_seed(0)
+    states, table = torch.randn(5, 3), torch.randn(8, 3)
+    targets = torch.tensor([1, 2, 3, 4, 5])
+    everything = torch.arange(1, 8)
+    ours = sampled_softmax_cross_entropy(states, targets, table, everything, logq=True)
+    torch.testing.assert_close(ours, F.cross_entropy(states @ table[1:].T, targets - 1))
+    twice = everything.repeat(2)
+    ours = sampled_softmax_cross_entropy(states, targets, table, twice, logq=True)
+    others = torch.cat([(states @ table[1:].T)], 1)
+    hidden = others.scatter(1, targets[:, None] - 1, -torch.inf)
+    wanted = (torch.logaddexp(others.gather(1, targets[:, None] - 1)[:, 0], hidden.logsumexp(1))).mean()
+    torch.testing.assert_close(ours, wanted - others.gather(1, targets[:, None] - 1).mean())
+
+
+def test_gbce_by_hand():
+    """One position: target score 1, negatives 0 and -1, N = 5, M = 2."""
+    states = torch.tensor([[1.0]])
+    table = torch.tensor([[0.0], [1], [0], [-1], [3], [4]])
+    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
+    alpha = 2 / 4
+    for t in (0.0, 0.75, 1.0):
+        beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+        wanted = -(beta * math.log(sigmoid(1)) + math.log(1 - sigmoid(0)) + math.log(1 - sigmoid(-1))) / 3
+        loss = gbce(states, torch.tensor([1]), table, torch.tensor([2, 3]), t=t)
+        assert loss.item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_one_block_has_no_inner_supervision():
+    loss = multi_supervision_loss(torch.zeros(0, 3, 4), torch.tensor([1, 2, 3]), torch.randn(5, 4))
+    assert loss.item() == 0
