@@ -96,11 +96,17 @@ def told(data: Dataset):
     return data.users["user_id"].to_list(), items, divided
 
 
-few = st.integers(0, 7)
-ROWS = st.lists(
-    st.tuples(few.map(lambda n: f"0{n}"), few.map(lambda n: f"i{n}"), st.integers(0, 3), st.integers(1, 3)),
+ROWS = st.lists(  # few users and items, so that repeats, ties and small cores are common
+    st.tuples(
+        st.integers(0, 3).map(lambda n: f"0{n}"),
+        st.integers(0, 4).map(lambda n: f"i{n}"),
+        st.integers(0, 3),
+        st.integers(1, 3),
+    ),
     min_size=1,
-    max_size=40,
+    max_size=30,
+) | st.lists(
+    st.tuples(st.just("u"), st.sampled_from(["i0", "i1", "i2"]), st.integers(0, 3), st.just(3)), min_size=5
 )
 PREPARATIONS = st.builds(
     Preparation,
@@ -118,7 +124,7 @@ PREPARATIONS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ROWS, PREPARATIONS)
 def test_plain_python_prepares_the_same(rows, preparation):
     users, items, divided = slowly(rows, preparation)
@@ -138,6 +144,15 @@ def test_the_spelling_of_ids_changes_nothing(rows, names):
     assert ours.sequence.tolist() == theirs.sequence.tolist()
     assert ours.split.tolist() == theirs.split.tolist()
     assert ours.users.equals(theirs.users)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "left"),
+    [("keep", "abbacab"), ("drop-consecutive", "abacab"), ("keep-first", "abc")],
+)
+def test_repeats(repeats, left):
+    data = prepare(raw([("u", item) for item in "abbacab"]), Preparation(repeats=repeats))
+    assert "".join(data.catalogue.ids(data.sequence)) == left
 
 
 def test_equal_times_keep_the_order_of_the_file():
