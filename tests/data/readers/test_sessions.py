@@ -37,6 +37,11 @@ def test_what_is_wrong_is_said(write, tmp_path):
     write("test.txt", "1 2\n\n3 4\n")
     with pytest.raises(UserError, match=r"line 2 of .*test\.txt holds nothing, but needs at least 1 ids"):
         read_source(tmp_path)
+    write("test.txt", "1 2\n3,4\n")
+    with pytest.raises(
+        UserError, match=r"line 2 of .*test\.txt has the id '3,4'; separate the ids by blanks"
+    ):
+        read_source(tmp_path)
     with pytest.raises(UserError, match=r"a folder with train\.txt and test\.txt; give the folder"):
         read_source(train, format="sessions")
     write("test.txt", "1 2\n")

@@ -141,8 +141,7 @@ def _entry(path: Path, number: int, line: str) -> dict:
 
 
 def _tidy(value: object) -> str | None:
-    """Return the text without markup, entities and needless blanks; None if nothing is left or it is no
-    text."""
+    """Return the text without markup, entities and needless blanks; None if it is none or nothing is left."""
     if not isinstance(value, str):
         return None
     return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(value)).split()) or None

@@ -23,6 +23,8 @@ SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 STAND_IN = "\x1f"
 """Replaces a separator of several characters, which Polars does not know: ASCII's own unit separator."""
 
+csv.field_size_limit(1 << 30)  # the module's own limit of 128 KiB is less than the longest texts
+
 
 @dataclass(frozen=True)
 class Dialect:

@@ -66,12 +66,11 @@ def read_source(path: Path | str, format: str | None = None, columns: Mapping[st
     Args:
         path: the file or folder.
         format: a name of `FORMATS`; unset: recognised from the content.
-        columns: the source's column for our name (`user_id`, `item_id`, `timestamp`, `rating`, `text`), for
-            csv,
-            parquet, jsonl and recbole.
+        columns: the source's column for our name (`user_id`, `item_id`, `timestamp`, `rating`, `text`); for
+            csv, parquet, jsonl and recbole.
 
-    Raises `UserError` if the path is missing, the format is unknown or cannot be told, or the content is
-    wrong.
+    Raises `UserError` if the path is missing, the format is unknown or cannot be told, or anything in the
+    content is wrong.
     """
     path = Path(path)
     if format is not None and format not in FORMATS:

@@ -25,14 +25,12 @@ def read(path: Path, least: int) -> pl.Series:
     return lists
 
 
-def check_integers(lists: pl.Series, path: Path) -> None:
-    """Raise `UserError` naming the first line with an id that is not a whole number."""
+def check_ids(lists: pl.Series, path: Path, pattern: str, advice: str) -> None:
+    """Raise `UserError` naming the first line with an id that does not match the whole ``pattern``."""
     ids = pl.DataFrame({"line": pl.int_range(1, len(lists) + 1, eager=True), "id": lists}).explode("id")
-    bad = ids.filter(~pl.col("id").str.contains(r"^\d+$"))
+    bad = ids.filter(~pl.col("id").str.contains(f"^{pattern}$"))
     if len(bad):
-        raise UserError(
-            f"line {bad['line'][0]} of {path} has '{bad['id'][0]}', which is not an integer id; correct it"
-        )
+        raise UserError(f"line {bad['line'][0]} of {path} has the id '{text.shown(bad['id'][0])}'; {advice}")
 
 
 def numbered(lines: list[str]) -> bool:

@@ -1,5 +1,4 @@
-"""Interactions out of a table with named columns: which columns are read, and where the items' texts come
-from."""
+"""Interactions out of a table with named columns, and the items' texts that belong to them."""
 
 from collections.abc import Mapping
 

@@ -15,8 +15,7 @@ DETAILS = {
     "brand": ("brand", "store", "artist", "author", "authors"),
     "group": ("genres", "genre", "class", "categories", "category"),
 }
-"""Columns that go into the text besides the title, spelled as in `spelling.SPELLINGS`; the first that is
-there."""
+"""Columns that join the title in the text, spelled as in `spelling.SPELLINGS`; the first that is there."""
 
 
 def text_of(title: pl.Expr, *details: pl.Expr, year: pl.Expr | None = None) -> pl.Expr:

@@ -8,7 +8,6 @@ import polars as pl
 
 from slmrec.data.readers import text
 from slmrec.data.readers.table import Table
-from slmrec.data.readers.text import shown
 from slmrec.errors import UserError
 
 
@@ -77,10 +76,10 @@ def _parsed(path: Path, number: int, line: str) -> dict:
         value = json.loads(line)
     except ValueError as error:
         raise UserError(
-            f"line {number} of {path} is not JSON ({error}): '{shown(line)}'; correct that line"
+            f"line {number} of {path} is not JSON ({error}): '{text.shown(line)}'; correct that line"
         ) from error
     if not isinstance(value, dict):
         raise UserError(
-            f"line {number} of {path} is JSON but no object: '{shown(line)}'; write one object a line"
+            f"line {number} of {path} is JSON but no object: '{text.shown(line)}'; write one object a line"
         )
     return value

@@ -55,8 +55,7 @@ GENRES = (
 )
 """What the flags in ``u.item`` stand for, in their order."""
 FIRST_FLAG = 6
-"""Position of the flag of the first genre in ``u.item``; the flag before it means that the genres are
-unknown."""
+"""Position of the first genre's flag in ``u.item``; the flag before it is that of no known genre."""
 
 
 def recognises(path: Path) -> bool:

@@ -17,8 +17,7 @@ PATTERNS = ("sequences.txt",)
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether this is a folder with ``sequences.txt``, or a file called so or with numbered lines of
-    integers."""
+    """Tell whether this is a folder with ``sequences.txt``, or a file called so or of numbered lines."""
     if path.is_dir():
         return bool(files.matching(path, PATTERNS))
     begin = text.peek(path)
@@ -36,7 +35,7 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Raw:
     file = files.the_one(path, PATTERNS)
     table = beside.items_table(file.parent)
     lists = id_lists.read(file, least=2)
-    id_lists.check_integers(lists, file)
+    id_lists.check_ids(lists, file, r"\d+", "in this format ids are integers separated by blanks")
     users = lists.list.first().alias("user_id")
     again = (~users.is_first_distinct()).arg_true()
     if len(again):

@@ -20,8 +20,7 @@ VALID_FRACTION = 0.1
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether this is a folder with both files, whose lines are not numbered (then they begin with a
-    user)."""
+    """Tell whether this is a folder with both files, whose lines do not begin with a user's number."""
     found = [files.matching(path, [name]) for name in (TRAIN, TEST)] if path.is_dir() else []
     return bool(found) and all(found) and not all(id_lists.numbered(text.peek(file[0])) for file in found)
 
@@ -29,16 +28,15 @@ def recognises(path: Path) -> bool:
 def read(path: Path, columns: Mapping[str, str] | None = None) -> Raw:
     """Read the sessions of both files.
 
-    Raises `UserError` for a blank line, naming it, if a file is missing, if there are too few sessions to set
-    some aside, and for a column mapping.
+    Raises `UserError` naming a line that is blank or has other separators than blanks, if a file is
+    missing, if there are too few sessions to set some aside, and for a column mapping.
     """
     spelling.refuse_mapping(columns, "sessions")
     if not path.is_dir():
         raise UserError(
             f"{path} is one file, but sessions are a folder with {TRAIN} and {TEST}; give the folder"
         )
-    train = id_lists.read(files.the_one(path, [TRAIN]), least=1)
-    test = id_lists.read(files.the_one(path, [TEST]), least=1)
+    train, test = (_lists(files.the_one(path, [name])) for name in (TRAIN, TEST))
     valid = round(len(train) * VALID_FRACTION)
     if not valid:
         raise UserError(
@@ -49,6 +47,12 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Raw:
     frame = frame.with_columns(split).explode("item_id")
     table = beside.items_table(path)
     return Raw(frame, items.of_table(table, frame), files.data_name(path), "sessions")
+
+
+def _lists(path: Path) -> pl.Series:
+    lists = id_lists.read(path, least=1)
+    id_lists.check_ids(lists, path, "[^,;|]+", "separate the ids by blanks")
+    return lists
 
 
 def _sessions(lists: pl.Series, name: str) -> pl.DataFrame:

@@ -1,10 +1,10 @@
-"""What every text reader stands on: plain, gzip or Zstandard bytes, checked to be UTF-8 before they are
-parsed."""
+"""What every text reader stands on: plain, gzip or Zstandard bytes, checked to be UTF-8 text."""
 
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,13 +36,11 @@ class Lines(Place):
     """Rows of a text file; a row's line is looked up in the file only when a message names it."""
 
     unit: str = "line"
-    numbers: Callable[[], Iterator[int]] | None = None
-    """Gives the line number of every row in turn; unset: one row a line from `first`."""
+    numbers: Callable[[], Iterator[int]] = field(kw_only=True)
+    """Gives the line number of every row in turn."""
 
     def row(self, index: int) -> str:
-        if self.numbers is None:
-            return super().row(index)
-        line = next(number for row, number in enumerate(self.numbers()) if row == index)
+        line = next(islice(self.numbers(), index, None))
         return f"{self.unit} {line} of {self.source}"
 
 
@@ -81,8 +79,7 @@ def read_bytes(path: Path, size: int | None = None) -> bytes:
 
 @contextmanager
 def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
-    """Open the file decompressed, line by line; bytes that are not UTF-8 become surrogates (see `is_utf8`).
-    Open the file decompressed, line by line; bytes that are not UTF-8 become surrogates (see `is_utf8`)."""
+    """Open the file decompressed; what is not UTF-8 in it becomes surrogates (see `is_utf8`)."""
     with readable(path), pa.input_stream(str(path), compression=compression(path)) as stream:
         yield io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
 
@@ -111,6 +108,8 @@ def head(path: Path) -> list[str]:
         raise UserError(
             f"{path} is not text but binary (a zero byte at offset {begin.index(0)}); give UTF-8 text"
         )
+    if b"\r" in begin and b"\n" not in begin:
+        raise UserError(f"{path} ends its lines with carriage returns alone; save it with line feeds")
     if len(begin) == HEAD:
         begin = begin[: begin.rfind(b"\n") + 1 or HEAD]
     return _decoded(path, begin).removesuffix("\n").split("\n")
