@@ -19,7 +19,7 @@ LINE = re.compile(r"\d+,\d{4}-\d\d-\d\dT[\d:.]+Z,\d+,\w+\r?")
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether this is a folder with ``yoochoose-clicks.dat``, or a file that begins with such a click."""
+    """Tell whether this is a folder with ``yoochoose-clicks.dat``, or a file beginning with such a click."""
     if path.is_dir():
         return bool(files.matching(path, PATTERNS))
     begin = text.peek(path)[:1]
