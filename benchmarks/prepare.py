@@ -65,12 +65,13 @@ def measure(folder: Path) -> dict:
     marks["prepare"] = time.perf_counter()
     data.save(folder / "data")
     marks["save"] = time.perf_counter()
-    peak = _peak_gib()
+    peak, cpu = _peak_gib(), time.process_time()
     Dataset.load(folder / "data")
     marks["load"] = time.perf_counter()
     parts = dict(zip(marks, np.diff([start, *marks.values()]).round(2).tolist(), strict=True))
     return {
         "seconds": round(marks["save"] - start, 2),
+        "cpu_seconds": round(cpu, 2),
         "peak_gib": round(peak, 2),
         "seconds_by_part": parts,
         "threads": pl.thread_pool_size(),
@@ -85,7 +86,7 @@ def _peak_gib() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
 
-def provenance() -> dict:
+def provenance(load: float) -> dict:
     """Say what the numbers were measured with."""
     root = Path(__file__).parent
     processors = Path("/proc/cpuinfo").read_text().splitlines()
@@ -98,6 +99,7 @@ def provenance() -> dict:
         "machine": {
             "cpu": next(line.split(": ")[1] for line in processors if line.startswith("model name")),
             "cores_used": CORES,
+            "load_before": load,
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
             "system": platform.platform(),
         },
@@ -121,6 +123,7 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder), arguments.interactions)
+        load = os.getloadavg()[0]  # other work on the machine makes the seconds longer
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
         answer = subprocess.run(
             [sys.executable, __file__, "--measure", folder], capture_output=True, text=True, check=True
@@ -132,8 +135,9 @@ def main() -> None:
         "recipe": RECIPE,
         "limits": LIMITS,
         **json.loads(answer.stdout),
-        **provenance(),
+        **provenance(load),
     }
+    arguments.out.parent.mkdir(exist_ok=True)
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
     missed = [name for name, limit in LIMITS.items() if result[name] > limit]
