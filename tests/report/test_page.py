@@ -2,13 +2,18 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+import torch
 
+from slmrec.data import Dataset
 from slmrec.errors import UserError
+from slmrec.evaluation import evaluate, ranks_frame
 from slmrec.report import write_report
 
 MakeRun = Callable[..., Path]
@@ -249,6 +254,36 @@ def test_models_that_find_nothing(make_run: MakeRun):
     names = ["popularity", "sasrec", "teacher", "student_ce", "student"]
     page = report(make_run(scales=dict.fromkeys(names, 1e9), users=4))
     assert "No model of this run puts a single true next item among its first ten." in page.text
+
+
+class FirstItems:
+    """Ranks items by their index; all that evaluation asks of a model."""
+
+    kind = "popularity"
+
+    def __init__(self, data: Dataset) -> None:
+        self.catalogue = data.catalogue
+
+    def score(self, histories: Sequence[np.ndarray]) -> torch.Tensor:
+        return -torch.arange(len(self.catalogue)).float().repeat(len(histories), 1)
+
+    def parameter_counts(self) -> dict[str, int]:
+        return {"total": 0, "without_vocabulary": 0, "trained": 0}
+
+
+def test_what_the_product_writes_can_be_read(tmp_path: Path):
+    """The files as evaluation and data write them, not as the made-up run has them."""
+    events = [(user, (user + step) % 7, step) for user in range(12) for step in range(5)]
+    data = Dataset.from_frame(
+        pl.DataFrame(events, schema=["user_id", "item_id", "timestamp"], orient="row"), name="tiny"
+    )
+    data.save(tmp_path / "data")
+    evaluation = evaluate(FirstItems(data), data)
+    (tmp_path / "metrics.json").write_text(json.dumps([evaluation.to_json()]))
+    ranks_frame(evaluation, data).write_parquet(tmp_path / "ranks.parquet")
+    page = report(tmp_path)
+    assert "tiny with 12 users, 7 items and 60 interactions" in page.text
+    assert page.row("Popularity")[6] == f"{evaluation.metrics['NDCG@10']:.4f}"
 
 
 def test_a_long_log_stays_a_small_page(make_run: MakeRun):

@@ -100,21 +100,15 @@ def _no_comparison(ndcg: Mapping[str, float]) -> str:
 
 
 def _paired(topic: str, model: str, baseline: str, ndcg: Mapping[str, float], gap: Gap) -> Finding | None:
-    if model not in ndcg or not ndcg.get(baseline):
+    if model not in ndcg or baseline not in ndcg:
         return None
-    ours, theirs = ndcg[model], ndcg[baseline]
-    change = f"{'+' if ours >= theirs else '−'}{percent(ours / theirs - 1)}"
-    names = title(model, inside=True), title(baseline, inside=True)
-    numbers = f"NDCG@10 of {names[0]} is {metric(ours)}, of {names[1]} {metric(theirs)}"
+    ours, theirs = (f"{metric(ndcg[name])} for {title(name, inside=True)}" for name in (model, baseline))
+    numbers = f"NDCG@10 is {ours} and {theirs}: {signed(ndcg[model] - ndcg[baseline])}"
     seen = gap(model, baseline)
     if seen is None:
-        return Finding(
-            topic, f"{numbers} ({change}; without ranks in this run, how sure that is cannot be said)."
-        )
-    interval = f"95 % interval {signed(seen.low)} to {signed(seen.high)}"
-    if not seen.certain:
-        return Finding(topic, f"{numbers}: {change}, which is within the noise ({interval}).")
-    return Finding(topic, f"{numbers}: {change}, which is more than noise ({interval}).")
+        return Finding(topic, f"{numbers}; without ranks in this run, how sure that is cannot be said.")
+    judged = "more than noise" if seen.certain else "within the noise"
+    return Finding(topic, f"{numbers}, {judged} (95 % interval {signed(seen.low)} to {signed(seen.high)}).")
 
 
 def _cost(run: Run) -> Finding | None:
