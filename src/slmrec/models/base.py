@@ -27,7 +27,7 @@ class Recommender(PreTrainedModel):
     """A sequential recommender over a catalogue.
 
     Subclasses give `forward` and `item_vectors`; scores are the dot products of the two. Histories are arrays of
-    item indices (from 1), oldest first; only the last `config.history_length` of them are read.
+    item indices (from 1), oldest first; only the last `config.max_length` of them are read.
     """
 
     kind: ClassVar[str]
@@ -63,7 +63,7 @@ class Recommender(PreTrainedModel):
     def encode(self, histories: Sequence[np.ndarray]) -> Tensor:
         """(B, d) float: the user vector after each history's last item."""
         rows = [
-            torch.from_numpy(np.asarray(history[-self.config.history_length :], dtype=np.int64)) for history in histories
+            torch.from_numpy(np.asarray(history[-self.config.max_length :], dtype=np.int64)) for history in histories
         ]
         lengths = torch.tensor([len(row) for row in rows])
         if (lengths == 0).any():
@@ -174,7 +174,7 @@ class Recommender(PreTrainedModel):
         with torch.inference_mode():
             vectors = torch.nn.functional.normalize(self.item_vectors().float(), dim=1)
             scores = vectors[indices - 1] @ vectors.T
-        scores[torch.arange(len(indices)), indices - 1] = -torch.inf
+            scores[torch.arange(len(indices)), indices - 1] = -torch.inf
         best, columns = scores.topk(min(k, len(self.catalogue) - 1), dim=1)
         return pl.concat(
             pl.DataFrame(
@@ -283,11 +283,9 @@ def kind_of_folder(folder: Path, expected: str | None = None) -> str:
 class RecommenderConfig(PretrainedConfig):
     """What all recommenders' configs hold."""
 
-    def __init__(
-        self, num_items: int = 0, history_length: int = 50, trained_parameters: int | None = None, **kwargs: Any
-    ) -> None:
-        self.num_items = num_items
-        # What is `max_length` everywhere else; transformers keeps that name in a config for text generation.
-        self.history_length = history_length
-        self.trained_parameters = trained_parameters
-        super().__init__(**kwargs)
+    num_items: int = 0
+    """N, items of the catalogue."""
+    max_length: int = 50
+    """Most recent items of a history that are read."""
+    trained_parameters: int | None = None
+    """Parameters that training changed; unset while it has not ended."""

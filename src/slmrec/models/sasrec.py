@@ -17,21 +17,16 @@ class SASRecConfig(RecommenderConfig):
 
     model_type = "sasrec"
 
-    def __init__(
-        self,
-        hidden_size: int = 64,
-        num_blocks: int = 2,
-        num_heads: int = 1,
-        dropout: float = 0.3,
-        initializer_range: float = 0.02,
-        **kwargs,
-    ) -> None:
-        self.hidden_size = hidden_size
-        self.num_blocks = num_blocks
-        self.num_heads = num_heads
-        self.dropout = dropout
-        self.initializer_range = initializer_range
-        super().__init__(**kwargs)
+    hidden_size: int = 64
+    """D, width of item vectors and states."""
+    num_blocks: int = 2
+    """Transformer blocks."""
+    num_heads: int = 1
+    """Attention heads."""
+    dropout: float = 0.3
+    """Rate of dropout on inputs, attention and feed-forward."""
+    initializer_range: float = 0.02
+    """Standard deviation of initial weights."""
 
 
 class SASRec(Recommender):
@@ -43,7 +38,7 @@ class SASRec(Recommender):
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
         self.items = nn.Embedding(config.num_items + 1, config.hidden_size, padding_idx=PADDING)
-        self.positions = nn.Embedding(config.history_length, config.hidden_size)
+        self.positions = nn.Embedding(config.max_length, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.num_blocks))
         self.norm = nn.LayerNorm(config.hidden_size)

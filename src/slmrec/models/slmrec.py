@@ -13,6 +13,7 @@ user. Two readings of the sequence:
 """
 
 from collections.abc import Sequence
+from dataclasses import field
 from typing import Any, Literal
 
 import peft
@@ -34,37 +35,35 @@ class SLMRecConfig(RecommenderConfig):
 
     model_type = "slmrec"
 
-    def __init__(
-        self,
-        backbone: dict[str, Any] | None = None,
-        backbone_name: str = "",
-        pretrained: bool = True,
-        item_dim: int = 64,
-        reading: Reading = "every-position",
-        prompt_before: str = "",
-        prompt_after: str = "",
-        prompt_lengths: tuple[int, int] = (0, 0),
-        dropout: float = 0.0,
-        lora: dict[str, Any] | None = None,
-        backbone_vocabulary: int = 0,
-        **kwargs,
-    ) -> None:
-        if reading == "every-position" and prompt_after:
+    backbone: dict[str, Any] = field(default_factory=dict)
+    """The decoder's configuration, cut to the kept layers and to a word table of one row."""
+    backbone_name: str = ""
+    """Where the decoder came from."""
+    backbone_vocabulary: int = 0
+    """Parameters of the word table that was left behind."""
+    pretrained: bool = True
+    """Whether training started from the decoder's weights."""
+    item_dim: int = 64
+    """d, width of the item table."""
+    reading: Reading = "every-position"
+    """How a sequence is read, see the module."""
+    prompt_before: str = ""
+    """Text before the items."""
+    prompt_after: str = ""
+    """Text after them."""
+    prompt_lengths: list[int] = field(default_factory=lambda: [0, 0])
+    """Tokens of the two texts."""
+    dropout: float = 0.0
+    """Rate of dropout on the projected item vectors."""
+    lora: dict[str, Any] | None = None
+    """peft's LoraConfig while LoRA is not merged."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.reading == "every-position" and self.prompt_after:
             raise UserError("reading 'every-position' reads each item's own state, so prompt_after must be empty")
-        if reading == "last-prompt-token" and not prompt_after:
+        if self.reading == "last-prompt-token" and not self.prompt_after:
             raise UserError("reading 'last-prompt-token' needs a prompt_after to read at")
-        self.backbone = backbone or {}
-        self.backbone_name = backbone_name
-        self.pretrained = pretrained
-        self.item_dim = item_dim
-        self.reading = reading
-        self.prompt_before = prompt_before
-        self.prompt_after = prompt_after
-        self.prompt_lengths = tuple(prompt_lengths)
-        self.dropout = dropout
-        self.lora = lora
-        self.backbone_vocabulary = backbone_vocabulary
-        super().__init__(**kwargs)
+        super().__post_init__(**kwargs)
 
 
 class SLMRec(Recommender):
@@ -103,7 +102,7 @@ class SLMRec(Recommender):
         """
         config.backbone = pretrained.config
         config.backbone_vocabulary = pretrained.vocabulary_parameters
-        config.prompt_lengths = (len(pretrained.prompts[0]), len(pretrained.prompts[1]))
+        config.prompt_lengths = [len(prompt) for prompt in pretrained.prompts]
         config.num_items, config.item_dim = item_vectors.shape
         lora, config.lora = config.lora, None
         model = cls(config)
@@ -185,7 +184,7 @@ class SLMRec(Recommender):
         """
         before, after = self.config.prompt_lengths
         rows, steps, width = vectors.shape
-        slots = self.config.history_length
+        slots = self.config.max_length
         padded = torch.cat([vectors, vectors.new_zeros(rows, after, width)], dim=1)  # (B, L + after, D)
         place = lengths[:, None] + torch.arange(after, device=lengths.device)  # (B, after)
         text = self.prompt_after.to(padded.dtype).expand(rows, -1, -1)

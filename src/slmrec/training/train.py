@@ -43,7 +43,7 @@ def train_sasrec(data: Dataset, options: SASRecOptions, out: Path, progress: Pro
 
     def build() -> NextItem:
         shape = {name: getattr(options, name) for name in ("hidden_size", "num_blocks", "num_heads", "dropout")}
-        model = SASRec(SASRecConfig(num_items=data.num_items, history_length=options.max_length, **shape))
+        model = SASRec(SASRecConfig(num_items=data.num_items, max_length=options.max_length, **shape))
         return NextItem(model, options.training)
 
     model = _train(build, data, options, options.training, out, "every-position", progress=progress)
@@ -141,11 +141,10 @@ def distill(
 
 def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
     """The student's options as those of an LLM recommender of its own: what it shares is read off the teacher."""
-    shared = ("reading", "prompt_before", "prompt_after")
+    shared = ("max_length", "reading", "prompt_before", "prompt_after")
     return LLMOptions(
         backbone=teacher.config.backbone_name,
         pretrained=teacher.config.pretrained,
-        max_length=teacher.config.history_length,
         **{name: getattr(teacher.config, name) for name in shared},
         **{name: getattr(student, name) for name in StudentOptions.__dataclass_fields__},
     )
@@ -170,7 +169,7 @@ def build_llm(data: Dataset, options: LLMOptions, item_vectors: Tensor | None) -
         reading=options.reading,
         prompt_before=options.prompt_before,
         prompt_after=options.prompt_after,
-        history_length=options.max_length,
+        max_length=options.max_length,
         dropout=options.dropout,
         lora=lora,
     )
@@ -221,7 +220,7 @@ def _train(
     model = module.model
     model.catalogue = data.catalogue
     if isinstance(examples, str):
-        examples = training_examples(data, model.config.history_length, examples)  # type: ignore[arg-type]
+        examples = training_examples(data, model.config.max_length, examples)  # type: ignore[arg-type]
     if not examples:
         raise UserError(
             f"data set '{data.name}' has no user with two training interactions; nothing can be learnt from it"
