@@ -1,0 +1,119 @@
+"""The command `slmrec`: which verbs there are, and how a run of one ends.
+
+Exit codes: 0 done, 2 the user's mistake (one sentence), 1 a fault, 130 interrupted. Results go to stdout, all
+else to stderr. Nothing heavy is imported before a command's own `run`.
+"""
+
+import argparse
+import errno
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+
+from slmrec.cli import describe, distill, evaluate, prepare, recommend, run, train
+from slmrec.cli.parser import Parser
+from slmrec.errors import UserError
+
+EXAMPLES = """\
+the whole job on a known data set, then recommendations from the result:
+  slmrec run ml-100k --out runs/ml-100k
+  slmrec recommend runs/ml-100k/student --history "50,181,172"
+
+each command has a page with examples: slmrec COMMAND --help
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in argv or os.environ.get("SLMREC_DEBUG", "0") not in ("", "0")
+    arguments = None
+    try:
+        with warnings.catch_warnings():
+            if not debug:
+                _hush()
+            try:
+                arguments = parser().parse_args(argv)
+                arguments.run(arguments)
+            finally:
+                sys.stdout.flush()  # here, where a closed pipe is told from a fault; help pages end here too
+        return 0
+    except BrokenPipeError:  # whoever read our output has seen enough; the flush at exit has to be silent too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        kept = arguments.interrupted.format(**vars(arguments)) if arguments else "nothing was begun"
+        return _end(130, f"interrupted; {kept}", debug)
+    except Exception as error:
+        if any(_is_full(cause) for cause in _causes(error)):
+            return _end(1, "the disk is full; make room and type the same command again", debug)
+        if isinstance(error, UserError):
+            return _end(2, str(error), debug)
+        said = " ".join(str(error).split()) or "no message"
+        return _end(1, f"{type(error).__name__}: {said} (a fault; --debug shows where)", debug)
+
+
+def parser() -> Parser:
+    """The parser of all commands."""
+    root = Parser(
+        prog="slmrec",
+        usage="slmrec COMMAND …",
+        description="Distil a large language model into a small sequential recommender.",
+        epilog=EXAMPLES,
+    )
+    root.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version")
+    commands = root.add_subparsers(prog="slmrec", metavar="COMMAND", required=True, title="commands")
+    data = commands.add_parser(
+        "data",
+        help="make and describe data folders",
+        usage="slmrec data (prepare SOURCE --out DIR | describe DIR) …",
+        description="Make and describe data folders.",
+        epilog=prepare.EXAMPLES + describe.EXAMPLES.partition("\n")[2],
+    )
+    data_commands = data.add_subparsers(
+        prog="slmrec data", metavar="COMMAND", required=True, title="commands"
+    )
+    for verb in (prepare, describe):
+        verb.add_parser(data_commands)
+    for verb in (run, train, distill, evaluate, recommend):
+        verb.add_parser(commands)
+    return root
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked: that import alone would cost a help page half its time."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        from importlib.metadata import version
+
+        print(f"slmrec {version('slmrec')}")
+        parser.exit()
+
+
+def _hush() -> None:
+    """Keep the libraries' own chatter away; it is set before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.simplefilter("ignore")
+
+
+def _end(code: int, message: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"slmrec: {message}", file=sys.stderr)
+    return code
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether this says that the disk is full; the writers of weights only say so in their text."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(sign in str(error) for sign in ("os error 28", "No space left on device", "file write failed"))

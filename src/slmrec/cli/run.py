@@ -1,0 +1,59 @@
+"""`slmrec run`: the main job from a source to the report."""
+
+import argparse
+from functools import partial
+
+from slmrec.cli import flags, show
+from slmrec.cli.arguments import add_out, add_source, check_out
+from slmrec.cli.progress import watching
+from slmrec.files import read_json
+
+SECTIONS = ("preparation", "sasrec", "teacher", "student", "distillation")
+EXAMPLES = """\
+examples:
+  slmrec run ml-100k --out runs/ml-100k
+  slmrec run ml-100k --out runs/paper --recipe paper
+  slmrec run clicks.csv --out runs/clicks --recipe mine.toml --teacher.layers 12 --student.training.epochs 3
+
+RUN then holds data/, a model folder for each model, metrics.json and report.html. A run that was cut off
+goes on where it was when the same command is typed again.
+"""
+INTERRUPTED = "finished stages and the last checkpoint are kept in {out}; type the same command to go on"
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "run",
+        help="the whole job: prepare, classic model, teacher, students, evaluation, report",
+        usage="slmrec run SOURCE --out RUN [--recipe NAME|FILE.toml] [--SECTION.KEY VALUE] …",
+        description="Prepare a source, train SASRec, a deep LLM recommender and two shallow students of it\n"
+        "(one by cross-entropy alone, one distilled), evaluate all side by side on test and write a report.",
+        epilog=EXAMPLES,
+        complete=partial(flags.add, sections=SECTIONS, prefixed=True),
+    )
+    add_source(parser)
+    add_out(parser, "RUN", "run folder to write or to go on with")
+    parser.set_defaults(run=run, interrupted=INTERRUPTED)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do it."""
+    from slmrec.recipe import load_recipe
+
+    recipe = load_recipe(arguments.recipe, flags.overrides(arguments))
+    check_out(arguments.out, "run.json")
+    from slmrec import pipeline
+
+    with watching() as progress:
+        out = pipeline.run(
+            arguments.source,
+            arguments.out,
+            recipe,
+            recipe_name=arguments.recipe,
+            format=arguments.format,
+            columns=dict(arguments.column),
+            monitor=progress,
+        )
+    print(show.evaluations(read_json(out / "metrics.json", "run folder")))
+    print(f"\nreport: {out / 'report.html'}")

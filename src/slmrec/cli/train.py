@@ -1,0 +1,77 @@
+"""`slmrec train`: one model of a kind."""
+
+import argparse
+from functools import partial
+
+from slmrec.cli import flags, show
+from slmrec.cli.arguments import add_data, add_item_table, add_out, check_out, item_vectors
+from slmrec.cli.progress import watching
+
+KINDS = {
+    "popularity": "the items that occur most often: the floor",
+    "sasrec": "a transformer over item ids: the bar, and the source of item tables",
+    "llm": "a recommender on the first layers of a language model: the teacher",
+}
+SECTION = {"sasrec": "sasrec", "llm": "teacher"}
+"""The section of a recipe that a kind's options come from."""
+EXAMPLES = """\
+examples:
+  slmrec train popularity --data data/ml-100k --out models/popularity
+  slmrec train sasrec --data data/ml-100k --out models/sasrec --hidden-size 128 --training.epochs 50
+  slmrec train llm --data data/ml-100k --out models/teacher --item-table models/sasrec --layers 8
+"""
+INTERRUPTED = "the last checkpoint, if any, is kept beside {out}; type the same command to go on from there"
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train one model: popularity, sasrec or llm",
+        usage="slmrec train KIND --data DIR --out MODEL [--recipe NAME|FILE.toml] [--KEY VALUE] …",
+        description="Train one model on the train split; the weights that do best on valid are kept.",
+        epilog=f"{EXAMPLES}\noptions of a kind: slmrec train KIND --help",
+    )
+    kinds = parser.add_subparsers(
+        prog="slmrec train", metavar="KIND", required=True, title="kinds", dest="kind"
+    )
+    for kind, what in KINDS.items():
+        complete = partial(flags.add, sections=(SECTION[kind],)) if kind in SECTION else None
+        kind_parser = kinds.add_parser(
+            kind,
+            help=what,
+            usage=f"slmrec train {kind} --data DIR --out MODEL"
+            + (" [--item-table MODEL]" if kind == "llm" else "")
+            + (" [--recipe NAME|FILE.toml] [--KEY VALUE] …" if complete else ""),
+            description=f"Train {kind}: {what}.",
+            epilog=EXAMPLES,
+            complete=complete,
+        )
+        add_data(kind_parser)
+        add_out(kind_parser, "MODEL", "model folder to write")
+        if kind == "llm":
+            add_item_table(kind_parser, "random vectors")
+    parser.set_defaults(run=run, interrupted=INTERRUPTED)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do it."""
+    kind, out = arguments.kind, arguments.out
+    options = flags.section(arguments, SECTION[kind]) if kind in SECTION else None
+    check_out(out, "config.json")
+    from slmrec.data import Dataset
+    from slmrec.models.backbone import check_backbone
+    from slmrec.training.train import train_llm, train_popularity, train_sasrec
+
+    data = Dataset.load(arguments.data)
+    with watching() as progress:
+        progress.stage(1, 1, f"Training {kind} on {data.name}")
+        if kind == "popularity":
+            train_popularity(data, out)
+        elif kind == "sasrec":
+            train_sasrec(data, options, out, progress.progress)
+        else:
+            table = item_vectors(arguments.item_table, data)
+            check_backbone(options.backbone, options.layers, progress.say)
+            train_llm(data, options, out, table, progress.progress)
+    print(show.training(out))

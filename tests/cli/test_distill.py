@@ -1,0 +1,63 @@
+"""`slmrec distill`: the student against its teacher, and what is refused before any training."""
+
+import json
+
+import pytest
+from tests.cli.test_train import refuse
+
+from slmrec.cli.main import main
+from slmrec.models import load
+
+
+def words(house, out, *more: str) -> list[str]:
+    fixed = ["--teacher", house.teacher, "--data", house.data, "--out", out, "--recipe", house.recipe]
+    return ["distill", *map(str, fixed), *more]
+
+
+def test_the_student_is_a_model_of_the_recipes_depth(house):
+    student, teacher = load(house.student), load(house.teacher)
+    assert (student.num_layers, teacher.num_layers) == (2, 4)
+    assert student.item_vectors().shape == teacher.item_vectors().shape
+    assert house.printed["student"].startswith(f"{house.student}: ")
+
+
+def test_layers_blocks_and_weights_are_options(house, tmp_path, capsys):
+    changed = ["--layers", "1", "--blocks", "1", "--lambda2", "0", "--training.max-steps", "1"]
+    assert main(words(house, tmp_path / "s", *changed, "--item-table", str(house.sasrec))) == 0
+    assert load(tmp_path / "s").num_layers == 1
+    log = json.loads((tmp_path / "s" / "training.json").read_text())["log"]
+    assert log
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--layers", "8"], "the student has 8 layers, the teacher 4: a student cannot be deeper"),
+        (["--layers", "3", "--blocks", "2"], "the student has 3 layers and 2 blocks were asked for"),
+        (["--blocks", "3"], "the teacher has 4 layers and 3 blocks were asked for"),
+        (["--blocks", "0"], "blocks is 0, but must be at least 1"),
+        (["--lambda1", "-1"], "lambda1 is -1.0, but a loss weight cannot be negative"),
+        (["--teacher", "no-such-folder"], "there is no model folder no-such-folder"),
+        (["--teacher", "SASREC"], "holds a sasrec model, but a slmrec model was asked for"),
+        (["--out", "TEACHER"], "the teacher itself"),
+        (["--start", "teacher-adapters", "--item-table", "SASREC"], "drop --item-table or the start"),
+    ],
+)
+def test_mistakes_end_before_training(more, sentence, house, tmp_path, capsys):
+    folders = {"SASREC": str(house.sasrec), "TEACHER": str(house.teacher)}
+    more = [folders.get(word, word) for word in more]
+    assert main(words(house, tmp_path / "s", *more)) == 2
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_teacher_of_other_items_is_refused(house, tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other.csv"
+    other.write_text("user_id,item_id,timestamp\n" + "".join(f"1,{item},{item}\n" for item in range(10, 15)))
+    recipe = ["--recipe", str(house.recipe)]
+    assert main(["data", "prepare", str(other), "--out", str(tmp_path / "d"), *recipe]) == 0
+    refuse(monkeypatch)
+    capsys.readouterr()
+    assert main(words(house, tmp_path / "s", "--data", str(tmp_path / "d"))) == 2
+    assert "knows 30 items, 'other' has 5 others" in capsys.readouterr().err
