@@ -41,8 +41,10 @@ blocks = 2
 class House:
     """What the commands made, and what they printed meanwhile."""
 
+    rows: list[tuple[str, str, int]]
+    """User, item, seconds."""
     source: Path
-    """A CSV file with columns user, item, when; ids have leading zeros."""
+    """Those rows as a CSV file with columns user, item, when; ids have leading zeros."""
     recipe: Path
     decoder: Path
     data: Path
@@ -70,8 +72,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     """Everything made by the commands themselves."""
     folder = tmp_path_factory.mktemp("house")
     source, recipe, decoder = folder / "clicks.csv", folder / "tiny.toml", folder / "decoder"
-    rows = [",".join(map(str, row)) for row in interactions()]
-    source.write_text("\n".join(["user,item,when", *rows]) + "\n")
+    rows = interactions()
+    source.write_text("\n".join(["user,item,when", *(",".join(map(str, row)) for row in rows)]) + "\n")
     recipe.write_text(RECIPE.format(backbone=decoder))
     save_decoder(decoder)
     printed: dict[str, str] = {}
@@ -91,7 +93,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     sasrec = make("sasrec", "train", "sasrec", "--data", data, *recipe_flag)
     teacher = make("teacher", "train", "llm", "--data", data, "--item-table", sasrec, *recipe_flag)
     student = make("student", "distill", "--teacher", teacher, "--data", data, *recipe_flag)
-    return House(source, recipe, decoder, data, popularity, sasrec, teacher, student, printed)
+    return House(rows, source, recipe, decoder, data, popularity, sasrec, teacher, student, printed)
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make any training a fault."""
+
+    def train(*_, **__):
+        raise AssertionError("it went on to train")
+
+    for name in ("train_popularity", "train_sasrec", "train_llm", "distill"):
+        monkeypatch.setattr(f"slmrec.training.train.{name}", train)
 
 
 def save_decoder(folder: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tests.cli.test_train import refuse
 
 from slmrec.cli.main import main
 from slmrec.models import load
@@ -52,12 +51,12 @@ def test_mistakes_end_before_training(more, sentence, house, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_teacher_of_other_items_is_refused(house, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("no_training")
+def test_a_teacher_of_other_items_is_refused(house, tmp_path, capsys):
     other = tmp_path / "other.csv"
     other.write_text("user_id,item_id,timestamp\n" + "".join(f"1,{item},{item}\n" for item in range(10, 15)))
     recipe = ["--recipe", str(house.recipe)]
     assert main(["data", "prepare", str(other), "--out", str(tmp_path / "d"), *recipe]) == 0
-    refuse(monkeypatch)
     capsys.readouterr()
     assert main(words(house, tmp_path / "s", "--data", str(tmp_path / "d"))) == 2
     assert "knows 30 items, 'other' has 5 others" in capsys.readouterr().err

@@ -4,7 +4,6 @@ import os
 
 import polars as pl
 import pytest
-from tests.cli.conftest import interactions
 
 from slmrec.cli.main import main
 from slmrec.data import Dataset
@@ -12,11 +11,11 @@ from slmrec.data import Dataset
 
 def test_the_folder_holds_the_source(house):
     data = Dataset.load(house.data)
-    users = {user for user, _, _ in interactions()}
+    users = {user for user, _, _ in house.rows}
     assert set(data.users["user_id"]) == users
-    assert data.num_interactions == len(interactions())
+    assert data.num_interactions == len(house.rows)
     first = min(users)
-    expected = [item for user, item, _ in interactions() if user == first]  # leading zeros and all
+    expected = [item for user, item, _ in house.rows if user == first]  # leading zeros and all
     assert data.catalogue.ids(data.full_history(data.user_index(first))).to_list() == expected
 
 
@@ -41,9 +40,7 @@ def test_keys_of_the_preparation_are_options(house, tmp_path, capsys):
     ]
     assert main([*words, *columns, "--min-length", "8"]) == 0
     capsys.readouterr()
-    lengths = (
-        pl.DataFrame(interactions(), schema=["user", "item", "when"], orient="row").group_by("user").len()
-    )
+    lengths = pl.DataFrame(house.rows, schema=["user", "item", "when"], orient="row").group_by("user").len()
     assert Dataset.load(tmp_path / "d").num_users == (lengths["len"] >= 8).sum()
 
 

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tests.cli.conftest import interactions
 
 from slmrec.cli.main import main
 from slmrec.data import Dataset
@@ -49,7 +48,7 @@ def test_ten_are_the_default_and_seen_items_are_left_out(recommend):
 
 
 def test_a_known_user_has_the_history_of_the_data(house, recommend):
-    history = ",".join(item for user, item, _ in interactions() if user == "u007")
+    history = ",".join(item for user, item, _ in house.rows if user == "u007")
     assert recommend("--user", "u007", "--data", str(house.data)) == recommend("--history", history)
     assert Dataset.load(house.data).num_users == 40
 

@@ -9,16 +9,6 @@ from slmrec.cli.main import main
 from slmrec.models import load
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make any training a fault."""
-
-    def train(*_, **__):
-        raise AssertionError("it went on to train")
-
-    for name in ("train_popularity", "train_sasrec", "train_llm", "distill"):
-        monkeypatch.setattr(f"slmrec.training.train.{name}", train)
-
-
 def test_each_kind_makes_a_model_folder_and_prints_one_line(house):
     for name, kind in [("popularity", "popularity"), ("sasrec", "sasrec"), ("teacher", "slmrec")]:
         folder = getattr(house, name)
@@ -60,6 +50,7 @@ def test_the_item_table_is_where_the_llm_starts(house, tmp_path):
     torch.testing.assert_close(load(tmp_path / "m").item_vectors(), load(house.sasrec).item_vectors())
 
 
+@pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -75,7 +66,6 @@ def test_the_item_table_is_where_the_llm_starts(house, tmp_path):
     ],
 )
 def test_mistakes_end_before_training(words, sentence, house, tmp_path, monkeypatch, capsys):
-    refuse(monkeypatch)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     kind, *rest = [
         {"POPULARITY": str(house.popularity), "DATA": str(house.data)}.get(word, word) for word in words
@@ -86,12 +76,12 @@ def test_mistakes_end_before_training(words, sentence, house, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_item_table_of_other_items_is_refused(house, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("no_training")
+def test_an_item_table_of_other_items_is_refused(house, tmp_path, capsys):
     other = tmp_path / "other.csv"
     other.write_text("user_id,item_id,timestamp\n" + "".join(f"1,{item},{item}\n" for item in range(10, 15)))
     recipe = ["--recipe", str(house.recipe)]
     assert main(["data", "prepare", str(other), "--out", str(tmp_path / "d"), *recipe]) == 0
-    refuse(monkeypatch)
     words = ["train", "llm", "--data", str(tmp_path / "d"), "--out", str(tmp_path / "m"), *recipe]
     capsys.readouterr()
     assert main([*words, "--item-table", str(house.sasrec)]) == 2

@@ -2,6 +2,7 @@
 
 import argparse
 from functools import partial
+from typing import Any
 
 from slmrec.cli import flags, show
 from slmrec.cli.arguments import add_data, add_item_table, add_out, check_out, item_vectors
@@ -57,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     kind, out = arguments.kind, arguments.out
-    options = flags.section(arguments, SECTION[kind]) if kind in SECTION else None
+    options: Any = flags.section(arguments, SECTION[kind]) if kind in SECTION else None
     check_out(out, "config.json")
     from slmrec.data import Dataset
     from slmrec.models.backbone import check_backbone
