@@ -81,6 +81,21 @@ def test_a_full_disk_is_the_machines_state_even_where_a_mistake_was_made_of_it(e
         assert ended.said == "slmrec: the disk is full; make room and type the same command again\n"
 
 
+def test_a_full_disk_is_seen_where_the_error_does_not_tell(house, tmp_path, monkeypatch, capsys):
+    """PyTorch's own words when a checkpoint did not fit on a disk of 300 KiB."""
+
+    def train(*_, **__):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 60544 vs 60432")
+
+    monkeypatch.setattr("slmrec.training.train.train_popularity", train)
+    words = ["train", "popularity", "--data", str(house.data), "--out", str(tmp_path / "m")]
+    assert main(words) == 1
+    assert "unexpected pos" in capsys.readouterr().err
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    assert main(words) == 1
+    assert "slmrec: the disk is full; make room" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_has_a_page_with_an_example_of_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -7,10 +7,12 @@ else to stderr. Nothing heavy is imported before a command's own `run`.
 import argparse
 import errno
 import os
+import shutil
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from slmrec.cli import describe, distill, evaluate, prepare, recommend, run, train
 from slmrec.cli.parser import Parser
@@ -44,13 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        kept = arguments.interrupted.format(**vars(arguments)) if arguments else "nothing was begun"
-        return _end(130, f"interrupted; {kept}", debug)
+        if arguments is None:
+            return _end(130, "interrupted before it began; type the same command again", debug)
+        return _end(130, f"interrupted; {arguments.interrupted.format(**vars(arguments))}", debug)
     except Exception as error:
-        if any(_is_full(cause) for cause in _causes(error)):
-            return _end(1, "the disk is full; make room and type the same command again", debug)
+        full = "the disk is full; make room and type the same command again"
+        if any(_says_full(cause) for cause in _causes(error)):
+            return _end(1, full, debug)
         if isinstance(error, UserError):
             return _end(2, str(error), debug)
+        if _is_full(getattr(arguments, "out", None)):
+            return _end(1, full, debug)
         said = " ".join(str(error).split()) or "no message"
         return _end(1, f"{type(error).__name__}: {said} (a fault; --debug shows where)", debug)
 
@@ -112,8 +118,17 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _is_full(error: BaseException) -> bool:
-    """Whether this says that the disk is full; the writers of weights only say so in their text."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return any(sign in str(error) for sign in ("os error 28", "No space left on device", "file write failed"))
+def _says_full(error: BaseException) -> bool:
+    """Whether this says that the disk is full; the writer of weights is no Python and says so in its text."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "No space left on device" in str(error)
+
+
+def _is_full(out: Path | None) -> bool:
+    """Whether there is no room where the results go: PyTorch fails to write without saying why."""
+    if out is None:
+        return False
+    return (
+        shutil.disk_usage(next(path for path in (out, *out.absolute().parents) if path.exists())).free < 2**16
+    )
