@@ -11,6 +11,7 @@ from transformers import AutoModel, GPT2Config, LlamaConfig, PreTrainedModel, Qw
 
 from slmrec.data import Dataset
 
+torch.set_num_threads(1)  # on things this tiny a second thread only waits
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 

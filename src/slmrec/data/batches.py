@@ -27,6 +27,8 @@ class Example:
     """(L,) int32 item indices, oldest first."""
     targets: np.ndarray
     """(R,) int32: the item after each input (R = L), or after the last one only (R = 1)."""
+    teacher: np.ndarray | None = None
+    """(R, K, D) float16: a teacher's block-end states at the targets, where there is a teacher."""
 
 
 def training_examples(
@@ -96,8 +98,14 @@ def pad(rows: Sequence[np.ndarray], value: int) -> Tensor:
 
 
 def collate(examples: Sequence[Example]) -> Mapping[str, Any]:
-    """A batch: `input_ids` (B, L), `lengths` (B,), `labels` (B, R) with `IGNORED` where there is no target."""
+    """A batch: `input_ids` (B, L), `lengths` (B,), `labels` (B, R) with `IGNORED` where there is no target.
+
+    With a teacher also `teacher` (P, K, D), its states at the batch's P targets, row by row.
+    """
+    taught = [example.teacher for example in examples if example.teacher is not None]
+    extra = {"teacher": torch.from_numpy(np.concatenate(taught))} if taught else {}
     return {
+        **extra,
         "input_ids": pad([example.inputs for example in examples], PADDING),
         "lengths": torch.tensor([len(example.inputs) for example in examples]),
         "labels": pad([example.targets for example in examples], IGNORED),

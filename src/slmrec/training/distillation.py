@@ -5,15 +5,14 @@ The teacher's M layers and the student's N are both cut into B blocks; the state
 the last block after its final norm and the inner ones before it: `form="published"` does the same.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slmrec.data.batches import IGNORED, Example, collate
+from slmrec.data.batches import IGNORED, Example
 from slmrec.errors import UserError
 from slmrec.losses import slmrec_objective
 from slmrec.models import SLMRec
@@ -161,8 +160,8 @@ def check_same_space(teacher: SLMRec, student: SLMRec) -> None:
 
 
 @dataclass(frozen=True)
-class TaughtExamples(Sequence[tuple[Example, np.ndarray]]):
-    """Examples with the teacher's states of their targets."""
+class TaughtExamples(Sequence[Example]):
+    """Examples with the teacher's states at their targets, read when an example is."""
 
     examples: Sequence[Example]
     states: TeacherStates
@@ -171,11 +170,4 @@ class TaughtExamples(Sequence[tuple[Example, np.ndarray]]):
         return len(self.examples)
 
     def __getitem__(self, index):
-        return self.examples[index], self.states[index]
-
-
-def collate_taught(pairs: Sequence[tuple[Example, np.ndarray]]) -> Mapping[str, Any]:
-    """A batch with `teacher` (P, K, D): the states of its P targets, row by row."""
-    batch = dict(collate([example for example, _ in pairs]))
-    batch["teacher"] = torch.from_numpy(np.concatenate([states for _, states in pairs]))
-    return batch
+        return replace(self.examples[index], teacher=self.states[index])

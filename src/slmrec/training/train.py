@@ -1,7 +1,7 @@
 """Train each kind of model into a folder; a run that was cut off goes on where it was."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import transformers
 from torch import Tensor
 
 from slmrec.data import Dataset
-from slmrec.data.batches import Example, collate, training_examples
+from slmrec.data.batches import Example, training_examples
 from slmrec.errors import UserError
 from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import Popularity, Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
@@ -20,8 +20,8 @@ from slmrec.training.distillation import (
     Distillation,
     DistillationOptions,
     TaughtExamples,
+    block_ends,
     check_pair,
-    collate_taught,
 )
 from slmrec.training.modules import NextItem, TrainingModule
 from slmrec.training.options import LLMOptions, SASRecOptions, StudentOptions, TrainingOptions
@@ -46,7 +46,7 @@ def train_sasrec(data: Dataset, options: SASRecOptions, out: Path, progress: Pro
         model = SASRec(SASRecConfig(num_items=data.num_items, max_length=options.max_length, **shape))
         return NextItem(model, options.training)
 
-    model = _train(build, data, options, options.training, out, "every-position", progress=progress)
+    model = _train(build, data, options, options.training, out, "every-position", progress)
     assert isinstance(model, SASRec)
     return model
 
@@ -74,7 +74,7 @@ def train_llm(
         options.training,
         out,
         _supervision(options.reading),
-        progress=progress,
+        progress,
     )
     assert isinstance(model, SLMRec)
     return model
@@ -116,22 +116,20 @@ def distill(
         return Distillation(model, teacher, distillation)
 
     epochs = options.training.epochs if options.training.max_steps < 1 else 2
-    cached, collator = examples, collate
     if cache_pays(distillation, epochs, examples, teacher):
-        layers = [
-            layer * (teacher.num_layers // distillation.blocks) for layer in range(1, distillation.blocks + 1)
-        ]
+        layers = block_ends(teacher.num_layers, distillation.blocks, "teacher")
         folder = out.parent / f".{out.name}.teacher_states"
-        cached = TaughtExamples(examples, teacher_states(teacher, examples, layers, folder, progress))  # type: ignore[assignment]
-        collator = collate_taught  # type: ignore[assignment]
+        states = teacher_states(teacher, examples, layers, folder, progress)
+        taught: Sequence[Example] = TaughtExamples(examples, states)
+    else:
+        taught = examples
     model = _train(
         build,
         data,
         {"student": asdict(options), "distillation": asdict(distillation), "teacher": fingerprint(teacher)},
         options.training,
         out,
-        cached,
-        collator,
+        taught,
         progress,
     )
     shutil.rmtree(out.parent / f".{out.name}.teacher_states", ignore_errors=True)
@@ -152,6 +150,13 @@ def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
 
 def build_llm(data: Dataset, options: LLMOptions, item_vectors: Tensor | None) -> SLMRec:
     """An LLM recommender to be trained, its frozen parts frozen."""
+    if item_vectors is None:
+        item_vectors = torch.randn(data.num_items, 64) * 0.02
+    elif len(item_vectors) != data.num_items:
+        raise UserError(
+            f"the item table has {len(item_vectors)} rows, the data set {data.num_items} items; "
+            "both must come from one data set"
+        )
     prompts = (options.prompt_before, options.prompt_after)
     pretrained = load_pretrained(options.backbone, options.layers, prompts, weights=options.pretrained)
     lora = None
@@ -173,13 +178,6 @@ def build_llm(data: Dataset, options: LLMOptions, item_vectors: Tensor | None) -
         dropout=options.dropout,
         lora=lora,
     )
-    if item_vectors is None:
-        item_vectors = torch.randn(data.num_items, 64) * 0.02
-    elif len(item_vectors) != data.num_items:
-        raise UserError(
-            f"the item table has {len(item_vectors)} rows, the data set {data.num_items} items; "
-            "both must come from one data set"
-        )
     model = SLMRec.from_backbone(pretrained, item_vectors, config)
     model.catalogue = data.catalogue
     model.choose_trained(items=options.train_items)
@@ -203,8 +201,7 @@ def _train(
     options: Any,
     training: TrainingOptions,
     out: Path,
-    examples: Sequence[Any] | str,
-    collator: Callable[[Sequence[Any]], Mapping[str, Any]] = collate,
+    examples: Sequence[Example] | str,
     progress: Progress | None = None,
 ) -> Recommender:
     """Build, train, save; ``options`` and the data name the job, so that only its own checkpoints are taken up."""
@@ -225,7 +222,7 @@ def _train(
         raise UserError(
             f"data set '{data.name}' has no user with two training interactions; nothing can be learnt from it"
         )
-    trained = fit(module, examples, data, training, work, collator=collator, progress=progress)
+    trained = fit(module, examples, data, training, work, progress)
     model.config.trained_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if isinstance(model, SLMRec) and model.config.lora:
         model.merge_lora()

@@ -55,8 +55,6 @@ def fit(
     data: Dataset,
     options: TrainingOptions,
     work: Path,
-    *,
-    collator: Callable[[Sequence[Any]], Any] = collate,
     progress: Progress | None = None,
 ) -> Trained:
     """Train a module in place, from the last checkpoint in ``work`` if there is one.
@@ -67,10 +65,9 @@ def fit(
         data: for validation.
         options: how.
         work: folder for checkpoints and TensorBoard logs; the caller removes it when the result is safe.
-        collator: makes a batch from items of ``examples``.
         progress: told after every step.
     """
-    trainer = RecommenderTrainer(module, examples, data, options, work, collator=collator, progress=progress)
+    trainer = RecommenderTrainer(module, examples, data, options, work, progress)
     checkpoint = last_checkpoint(work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
@@ -100,8 +97,6 @@ class RecommenderTrainer(Trainer):
         data: Dataset,
         options: TrainingOptions,
         work: Path,
-        *,
-        collator: Callable[[Sequence[Any]], Any] = collate,
         progress: Progress | None = None,
     ) -> None:
         self.options = options
@@ -120,7 +115,7 @@ class RecommenderTrainer(Trainer):
             args=_arguments(options, work, self.steps_per_epoch, self.has_valid),
             train_dataset=examples,  # type: ignore[arg-type]
             eval_dataset=examples if self.has_valid else None,  # never read: `evaluate` ranks the validation split
-            data_collator=collator,
+            data_collator=collate,
             callbacks=callbacks,
         )
 
@@ -205,6 +200,7 @@ def _arguments(options: TrainingOptions, work: Path, steps_per_epoch: int, has_v
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(options.schedule, options.schedule),
         warmup_steps=options.warmup_steps,
         max_grad_norm=options.max_grad_norm,
+        use_cpu=not torch.accelerator.is_available(),
         bf16=options.precision == "bf16",
         fp16=options.precision == "fp16",
         seed=options.seed,

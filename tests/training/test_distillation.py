@@ -1,0 +1,214 @@
+"""Distillation: a copy of the teacher costs nothing, cached states are the teacher's, and the student learns."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from slmrec.data.batches import IGNORED, collate, training_examples
+from slmrec.errors import UserError
+from slmrec.evaluation import evaluate
+from slmrec.losses import slmrec_objective
+from slmrec.models import SLMRec, load
+from slmrec.training.distillation import Distillation, DistillationOptions, block_ends
+from slmrec.training.options import LLMOptions, StudentOptions, TrainingOptions
+from slmrec.training.teacher_states import TeacherStates, teacher_states
+from slmrec.training.train import build_llm, cache_pays, distill, train_llm
+
+from ..conftest import DECODERS, save_decoder
+
+
+@pytest.fixture(scope="module")
+def teacher_folder(cycle, llama, tmp_path_factory) -> Path:
+    """A trained teacher of four layers."""
+    torch.manual_seed(0)
+    training = TrainingOptions(epochs=12, batch_size=16, learning_rate=1e-2, backbone_learning_rate=2e-3)
+    options = LLMOptions(backbone=str(llama), layers=4, max_length=8, prompt_before="the user", training=training)
+    folder = tmp_path_factory.mktemp("teacher") / "model"
+    train_llm(cycle, options, folder, torch.randn(20, 16) * 0.3)
+    return folder
+
+
+@pytest.fixture
+def teacher(teacher_folder) -> SLMRec:
+    model = load(teacher_folder)
+    assert isinstance(model, SLMRec)
+    return model
+
+
+def batch_of(cycle):
+    return collate(training_examples(cycle, 8, "every-position")[:6])
+
+
+@pytest.mark.parametrize("form", ["paper", "published"])
+def test_a_student_that_is_its_teacher_costs_only_cross_entropy(cycle, teacher_folder, form):
+    teacher, twin = load(teacher_folder), load(teacher_folder)
+    module = Distillation(twin, teacher, DistillationOptions(blocks=2, form=form))
+    parts = module.parts(**batch_of(cycle))
+    assert parts["cosine"].item() == pytest.approx(0, abs=1e-5)
+    assert parts["norm"].item() == pytest.approx(0, abs=1e-2)
+    assert parts["cross_entropy"].item() > 0
+
+
+def test_the_parts_are_the_objective_of_states_had_one_layer_at_a_time(cycle, llama, teacher):
+    """Against states gathered in a plain loop over users and layers, fed to the golden-tested objective."""
+    options = LLMOptions(backbone=str(llama), layers=2, max_length=8, prompt_before="the user")
+    student = build_llm(cycle, options, torch.randn(20, 16)).eval()
+    weights = {"lambda1": 0.7, "lambda2": 0.2, "lambda3": 0.5}
+    module = Distillation(student, teacher, DistillationOptions(blocks=2, **weights)).eval()
+    examples = training_examples(cycle, 8, "every-position")[:6]
+    with torch.no_grad():
+        parts = module.parts(**collate(examples))
+        gathered = {"teacher": [], "student": []}
+        targets = []
+        for example in examples:
+            ids, length = torch.tensor(example.inputs)[None].long(), torch.tensor([len(example.inputs)])
+            for name, model, layers in (("teacher", teacher, (2, 4)), ("student", student, (1, 2))):
+                gathered[name].append(torch.stack([model.hidden(ids, length, (layer,))[0, 0] for layer in layers]))
+            targets += example.targets.tolist()
+        ours = {name: torch.cat(states, dim=1) for name, states in gathered.items()}
+        inner = module.inner_adapters[0](student.final_norm(ours["student"][0]))[None]
+        wanted = slmrec_objective(
+            ours["teacher"],
+            ours["student"],
+            inner,
+            student.read_out(ours["student"][1]),
+            torch.tensor(targets),
+            student.items.weight,
+            **weights,
+        )
+    for name, value in wanted.items():
+        assert parts[name].item() == pytest.approx(value.item(), rel=1e-4), name
+
+
+def test_cached_states_are_the_teachers_to_half_precision(cycle, teacher, tmp_path):
+    examples = training_examples(cycle, 8, "every-position")
+    states = teacher_states(teacher, examples, [2, 4], tmp_path / "states")
+    batch = collate(examples[:5])
+    with torch.no_grad():
+        direct = teacher.hidden(batch["input_ids"], batch["lengths"], (2, 4))  # (K, B, R, D)
+    for row in range(5):
+        length = int((batch["labels"][row] != IGNORED).sum())
+        wanted = direct[:, row, :length].transpose(0, 1)
+        torch.testing.assert_close(torch.from_numpy(states[row].copy()).float(), wanted, rtol=2e-3, atol=2e-3)
+
+
+def test_kept_states_are_used_for_their_own_teacher_only(cycle, teacher, tmp_path, monkeypatch):
+    examples = training_examples(cycle, 8, "every-position")
+    teacher_states(teacher, examples, [4], tmp_path / "states")
+    first = TeacherStates(tmp_path / "states").facts
+    calls = []
+    monkeypatch.setattr(
+        "slmrec.training.teacher_states.block_end_states",
+        lambda *arguments: calls.append(1) or torch.zeros(1, sum(len(e.targets) for e in ()), 32),
+    )
+    teacher_states(teacher, examples, [4], tmp_path / "states")
+    assert not calls
+    monkeypatch.undo()
+    with torch.no_grad():
+        teacher.final_norm.weight.mul_(1.5)
+    teacher_states(teacher, examples, [4], tmp_path / "states")
+    assert TeacherStates(tmp_path / "states").facts["teacher"] != first["teacher"]
+
+
+@pytest.mark.parametrize("states", ["cached", "alongside"])
+def test_a_student_is_taught(cycle, teacher_folder, tmp_path, states):
+    teacher = load(teacher_folder)
+    before = {name: p.clone() for name, p in teacher.state_dict().items()}
+    training = TrainingOptions(epochs=10, batch_size=16, learning_rate=1e-2, backbone_learning_rate=2e-3)
+    options = DistillationOptions(blocks=2, lambda2=0.01, teacher_states=states)
+    student = distill(teacher, cycle, tmp_path / "student", StudentOptions(layers=2, training=training), options)
+    assert all(torch.equal(p, before[name]) for name, p in teacher.state_dict().items())
+    assert student.num_layers == 2
+    assert evaluate(student, cycle).metrics["HR@1"] > 0.8
+    log = json.loads((tmp_path / "student" / "training.json").read_text())["log"]
+    for part in ("cross_entropy", "cosine", "norm", "multi_supervision"):
+        assert log[-1][part] < log[0][part], part
+    assert not [name for name, _ in student.named_parameters() if "inner" in name]
+    assert [p.name for p in tmp_path.iterdir()] == ["student"]
+
+
+def test_cached_and_alongside_teach_alike(cycle, teacher, tmp_path):
+    training = TrainingOptions(max_steps=3, batch_size=16, learning_rate=1e-3)
+    results = []
+    for states in ("cached", "alongside"):
+        options = DistillationOptions(blocks=2, lambda2=0.01, teacher_states=states)
+        results.append(distill(teacher, cycle, tmp_path / states, StudentOptions(layers=2, training=training), options))
+    for (name, one), other in zip(results[0].state_dict().items(), results[1].state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=2e-3, msg=name)
+
+
+def test_the_student_may_start_where_the_teacher_ended(cycle, teacher, tmp_path):
+    training = TrainingOptions(max_steps=1, batch_size=16, learning_rate=1e-9)
+    options = DistillationOptions(blocks=2, start="teacher-adapters")
+    student = distill(teacher, cycle, tmp_path / "s", StudentOptions(layers=2, training=training), options)
+    torch.testing.assert_close(student.output_adapter.weight, teacher.output_adapter.weight, atol=1e-6, rtol=0)
+    torch.testing.assert_close(student.items.weight, teacher.items.weight, atol=1e-6, rtol=0)
+
+
+def test_the_papers_reading_is_taught_too(cycle, llama, tmp_path):
+    """One target a user, read at the prompt's last token, LoRA on a frozen decoder, frozen items."""
+    training = TrainingOptions(epochs=3, batch_size=16, learning_rate=1e-2)
+    paper = {"lora_rank": 4, "train_items": False, "training": training}
+    options = LLMOptions(
+        backbone=str(llama),
+        layers=4,
+        max_length=8,
+        reading="last-prompt-token",
+        prompt_before="the user liked",
+        prompt_after="next item ?",
+        **paper,
+    )
+    vectors = torch.randn(20, 16)
+    teacher = train_llm(cycle, options, tmp_path / "teacher", vectors)
+    torch.testing.assert_close(teacher.item_vectors(), vectors)
+    options = DistillationOptions(blocks=2, form="published", lambda2=0.1)
+    student = distill(teacher, cycle, tmp_path / "student", StudentOptions(layers=2, **paper), options)
+    log = json.loads((tmp_path / "student" / "training.json").read_text())["log"]
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert student.config.lora is None
+    torch.testing.assert_close(student.item_vectors(), vectors)
+
+
+def test_block_ends_and_their_refusals():
+    assert block_ends(8, 4, "teacher") == [2, 4, 6, 8]
+    assert block_ends(4, 1, "student") == [4]
+    with pytest.raises(UserError, match=r"the student has 7 layers and 3 blocks were asked for.*use 1 or 7 blocks"):
+        block_ends(7, 3, "student")
+    with pytest.raises(UserError, match="has 1 layer and 4 blocks"):
+        block_ends(1, 4, "student")
+    with pytest.raises(UserError, match="blocks is 0"):
+        DistillationOptions(blocks=0)
+    with pytest.raises(UserError, match="lambda2 is -1"):
+        DistillationOptions(lambda2=-1)
+
+
+def test_pairs_that_do_not_fit_are_refused_before_anything_is_made(cycle, teacher, llama, tmp_path):
+    with pytest.raises(UserError, match="the student has 5 layers, the teacher 4"):
+        distill(teacher, cycle, tmp_path / "s", StudentOptions(layers=5), DistillationOptions(blocks=1))
+    with pytest.raises(UserError, match="3 layers and 2 blocks"):
+        distill(teacher, cycle, tmp_path / "s", StudentOptions(layers=3), DistillationOptions(blocks=2))
+    wide = DECODERS["llama"].__class__(**{**DECODERS["llama"].to_dict(), "hidden_size": 64, "head_dim": 16})
+    save_decoder(wide, tmp_path / "wide")
+    other = build_llm(cycle, LLMOptions(backbone=str(tmp_path / "wide"), layers=2), None)
+    with pytest.raises(UserError, match="32 wide, the student's 64"):
+        Distillation(other, teacher, DistillationOptions(blocks=2))
+    smaller = build_llm(cycle, LLMOptions(backbone=str(llama), layers=2), None)
+    smaller.catalogue = type(cycle.catalogue)(cycle.catalogue.frame[:19])
+    with pytest.raises(UserError, match=r"item table \(20 items\) is not the student's \(19 items\)"):
+        Distillation(smaller, teacher, DistillationOptions(blocks=2))
+    reader = build_llm(
+        cycle, LLMOptions(backbone=str(llama), layers=2, reading="last-prompt-token", prompt_after="?"), None
+    )
+    with pytest.raises(UserError, match="both must read the sequence the same way"):
+        Distillation(reader, teacher, DistillationOptions(blocks=2))
+
+
+def test_the_cache_is_chosen_where_it_is_read_more_than_once_and_fits(cycle, teacher):
+    examples = training_examples(cycle, 8, "every-position")
+    assert not cache_pays(DistillationOptions(), 1, examples, teacher)
+    assert cache_pays(DistillationOptions(), 2, examples, teacher)
+    assert not cache_pays(replace(DistillationOptions(), cache_gigabytes=0), 2, examples, teacher)
+    assert cache_pays(replace(DistillationOptions(), teacher_states="cached"), 1, examples, teacher)
