@@ -1,0 +1,25 @@
+# make demo: the main job on MovieLens-100K, from nothing. make test: the tests. Both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+RUN ?= runs/ml-100k
+
+.PHONY: setup demo test lint
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (pinned packages; torch is the largest)"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	@$(VENV)/bin/slmrec run ml-100k --out $(RUN)
+
+test: setup
+	$(VENV)/bin/pytest
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy

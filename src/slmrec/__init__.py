@@ -1,0 +1,44 @@
+"""slmrec: distil a large language model into a small sequential recommender, measured honestly."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slmrec.data import Catalogue, Dataset, Preparation
+    from slmrec.errors import UserError
+    from slmrec.evaluation import compare, evaluate
+    from slmrec.models import Popularity, SASRec, SLMRec, load
+    from slmrec.training.train import distill, train_llm, train_popularity, train_sasrec
+
+_HOME = {
+    "slmrec.data": ("Catalogue", "Dataset", "Preparation"),
+    "slmrec.errors": ("UserError",),
+    "slmrec.evaluation": ("compare", "evaluate"),
+    "slmrec.models": ("Popularity", "SASRec", "SLMRec", "load"),
+    "slmrec.training.train": ("distill", "train_llm", "train_popularity", "train_sasrec"),
+}
+
+__all__ = [
+    "Catalogue",
+    "Dataset",
+    "Popularity",
+    "Preparation",
+    "SASRec",
+    "SLMRec",
+    "UserError",
+    "compare",
+    "distill",
+    "evaluate",
+    "load",
+    "train_llm",
+    "train_popularity",
+    "train_sasrec",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `slmrec --help` need not wait for torch."""
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'slmrec' has no attribute '{name}'")
