@@ -48,9 +48,7 @@ def generate(folder: Path, interactions: int) -> None:
         pl.format("B{}", pl.col("item_id").cast(pl.String).str.pad_start(9, "0")),
     ).write_parquet(folder / "interactions.parquet")
     ids = pl.DataFrame({"item_id": [f"B{item:09}" for item in range(num_items)]})
-    ids.with_columns(title=pl.format("An item that is called {}", "item_id")).write_parquet(
-        folder / "items.parquet"
-    )
+    ids.with_columns(title=pl.format("An item that is called {}", "item_id")).write_parquet(folder / "items.parquet")
 
 
 def measure(folder: Path) -> dict:
@@ -93,9 +91,7 @@ def provenance(load: float) -> dict:
     git = {"cwd": root, "capture_output": True, "text": True, "check": True}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], **git
-        ).stdout.strip(),
+        "commit": subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], **git).stdout.strip(),
         "machine": {
             "cpu": next(line.split(": ")[1] for line in processors if line.startswith("model name")),
             "cores_used": CORES,
@@ -110,9 +106,7 @@ def provenance(load: float) -> dict:
 
 def main() -> None:
     """Generate, measure in a fresh process on two cores, write the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--interactions", type=int, default=10_000_000)
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)

@@ -8,6 +8,8 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +30,15 @@ from slmrec.models.card import model_card
 from slmrec.recipe import Recipe, as_dict
 from slmrec.report import write_report
 from slmrec.training.cost import Cost, llm_cost, sasrec_cost
-from slmrec.training.train import describe_data, distill, student_shape, train_llm, train_popularity, train_sasrec
+from slmrec.training.options import StudentOptions
+from slmrec.training.train import (
+    describe_data,
+    distill,
+    student_shape,
+    train_llm,
+    train_popularity,
+    train_sasrec,
+)
 
 MODELS = ("popularity", "sasrec", "teacher", "student_ce", "student")
 """Every run's models, in the order of its tables."""
@@ -168,11 +178,13 @@ class _Job:
         number, total, title = self.numbers[name]
         self.monitor.stage(number, total, title)
         self.current, self.stopwatch = name, time.monotonic()
+        started = datetime.now(UTC).isoformat(timespec="seconds")
         self._tell(0.0)
+        self.info["stages"] = [stage for stage in self.info["stages"] if stage["name"] != name]
         result = make()
         seconds = time.monotonic() - self.stopwatch
         self.ahead = [stage for stage in self.ahead if stage[0] != name]
-        self.info["stages"].append({"name": name, "title": title, "seconds": round(seconds, 2)})
+        self.info["stages"].append({"name": name, "title": title, "started": started, "seconds": round(seconds, 2)})
         if name == "data":
             self.info["dataset"] = {
                 "name": result.name,
@@ -189,8 +201,9 @@ class _Job:
         if self.source in KNOWN:
             fetch(self.source, self.monitor.say)
         data = prepare_source(self.source, self.format, self.columns, self.recipe.preparation)
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(self.out / "run.json", self.info)  # first: from now on the folder is known as ours
         data.save(self.out / "data")
-        write_json(self.out / "run.json", self.info)
         self.monitor.say(data.describe())
         return data
 
@@ -201,9 +214,7 @@ class _Job:
     def _distill(self, teacher: SLMRec, data: Dataset, vectors: torch.Tensor) -> SLMRec:
         recipe = self.recipe
         start = vectors if recipe.distillation.start == "pretrained" else None
-        return distill(
-            teacher, data, self.out / "student", recipe.student, recipe.distillation, start, self._progress
-        )
+        return distill(teacher, data, self.out / "student", recipe.student, recipe.distillation, start, self._progress)
 
     def _evaluate(self, data: Dataset) -> None:
         """All models on the test split: metrics.json, ranks.parquet, examples.json, and each model's card."""
@@ -230,9 +241,7 @@ class _Job:
             }
             write_json(folder / "metrics.json", facts["metrics"])
             write_text(folder / "README.md", model_card(models[evaluation.model], evaluation.model, facts))
-        pl.concat(ranks_frame(evaluation, data) for evaluation in evaluations).write_parquet(
-            self.out / "ranks.parquet"
-        )
+        pl.concat(ranks_frame(evaluation, data) for evaluation in evaluations).write_parquet(self.out / "ranks.parquet")
         write_json(self.out / "examples.json", examples(models, data))
         write_json(self.out / "metrics.json", [evaluation.to_json() for evaluation in evaluations])
 
@@ -247,7 +256,8 @@ class _Job:
             saved = load(self.out / "teacher")
             assert isinstance(saved, SLMRec)
             config = saved.backbone.config
-        student = student_shape_of(recipe)
+        own = {name: getattr(recipe.student, name) for name in StudentOptions.__dataclass_fields__}
+        student = replace(teacher, **own)
         taught = llm_cost(data, student, config, teacher_layers=teacher.layers)
         self.ahead = [
             ("sasrec", sasrec_cost(data, recipe.sasrec)),
@@ -271,14 +281,6 @@ class _Job:
             else:
                 left += cost.seconds
         self.monitor.remaining(left if self.ahead else None)
-
-
-def student_shape_of(recipe: Recipe):
-    """The student's options before there is a teacher to read them off."""
-    from dataclasses import replace
-
-    own = {name: getattr(recipe.student, name) for name in type(recipe.student).__dataclass_fields__}
-    return replace(recipe.teacher, **own)
 
 
 def examples(models: Mapping[str, Recommender], data: Dataset, seed: int = 0) -> list[dict[str, Any]]:

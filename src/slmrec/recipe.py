@@ -9,10 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from slmrec.data import Preparation
+from slmrec.data.preparation import Preparation
 from slmrec.errors import UserError, nearest
-from slmrec.training.distillation import DistillationOptions, block_ends
-from slmrec.training.options import LLMOptions, SASRecOptions, StudentOptions
+from slmrec.training.options import DistillationOptions, LLMOptions, SASRecOptions, StudentOptions, block_ends
 
 T = TypeVar("T")
 

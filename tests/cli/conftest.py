@@ -84,9 +84,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
         printed[name] = stdout.getvalue()
         return folder / name
 
-    columns = [
-        word for pair in ("user_id=user", "item_id=item", "timestamp=when") for word in ("--column", pair)
-    ]
+    columns = [word for pair in ("user_id=user", "item_id=item", "timestamp=when") for word in ("--column", pair)]
     recipe_flag = ("--recipe", recipe)
     data = make("data", "data", "prepare", source, *columns, *recipe_flag)
     popularity = make("popularity", "train", "popularity", "--data", data)

@@ -61,9 +61,7 @@ def test_the_page_of_a_step_lists_its_sections_without_their_name(capsys, recipe
     for section in sections:
         for name in leaves(asdict(getattr(Recipe(), section))):
             assert "--" + name.replace("_", "-") in words
-    assert not [
-        word for word in words if word.startswith(("--sasrec", "--teacher.", "--student", "--distill"))
-    ]
+    assert not [word for word in words if word.startswith(("--sasrec", "--teacher.", "--student", "--distill"))]
 
 
 def test_a_page_explains_each_key_and_shows_the_chosen_recipe(capsys, recipe):

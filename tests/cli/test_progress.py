@@ -83,10 +83,7 @@ def test_the_whole_run_is_told_apart_from_its_stage(lines, clock):
     lines.progress(1, 11, "")
     clock.now += 20
     lines.progress(2, 11, "")
-    assert (
-        printed(lines)[-1]
-        == "3/7 Training: 18 % (20 s gone, 3:00 min left in this stage, 4:40 min left in all)"
-    )
+    assert printed(lines)[-1] == "3/7 Training: 18 % (20 s gone, 3:00 min left in this stage, 4:40 min left in all)"
     lines.remaining(None)
     assert "in all" not in lines.times()
 
@@ -99,9 +96,7 @@ def test_a_single_stage_has_no_number_and_say_prints_at_once(lines):
 
 @pytest.mark.parametrize("width", [60, 100])
 def test_a_terminal_shows_title_note_bar_and_times_in_two_lines(clock, width):
-    terminal = Terminal(
-        Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None), clock
-    )
+    terminal = Terminal(Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None), clock)
     terminal.stage(3, 7, "Training the teacher")
     terminal.progress(1, 4, "epoch 1 of 2")
     clock.now += 10

@@ -41,9 +41,7 @@ def test_ten_are_the_default_and_seen_items_are_left_out(recommend):
     found = [one["item_id"] for one in recommend("--history", ",".join(history))]
     assert len(found) == 10
     assert not set(found) & set(history)
-    everything = [
-        one["item_id"] for one in recommend("--history", ",".join(history), "--keep-seen", "-k", "99")
-    ]
+    everything = [one["item_id"] for one in recommend("--history", ",".join(history), "--keep-seen", "-k", "99")]
     assert sorted(everything) == [f"{item:03}" for item in range(30)]
 
 

@@ -67,9 +67,7 @@ def test_the_item_table_is_where_the_llm_starts(house, tmp_path):
 )
 def test_mistakes_end_before_training(words, sentence, house, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    kind, *rest = [
-        {"POPULARITY": str(house.popularity), "DATA": str(house.data)}.get(word, word) for word in words
-    ]
+    kind, *rest = [{"POPULARITY": str(house.popularity), "DATA": str(house.data)}.get(word, word) for word in words]
     defaults = ["--data", str(house.data), "--out", str(tmp_path / "m"), "--recipe", str(house.recipe)]
     assert main(["train", kind, *defaults, *rest]) == 2
     assert sentence in capsys.readouterr().err

@@ -12,9 +12,7 @@ from slmrec.errors import UserError
 
 @pytest.fixture
 def strings() -> Catalogue:
-    return Catalogue(
-        pl.DataFrame({"item_id": ["007", "7", "ä,b"], "text": ["Bond", None, "Ä"], "year": [1, 2, 3]})
-    )
+    return Catalogue(pl.DataFrame({"item_id": ["007", "7", "ä,b"], "text": ["Bond", None, "Ä"], "year": [1, 2, 3]}))
 
 
 @pytest.fixture

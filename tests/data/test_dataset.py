@@ -59,9 +59,9 @@ def test_views_of_a_small_data_set(data):
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 9)), min_size=3, max_size=40
-    ).filter(lambda rows: len({min(time // 4, 2) for _, _, time in rows}) == 3)
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 9)), min_size=3, max_size=40).filter(
+        lambda rows: len({min(time // 4, 2) for _, _, time in rows}) == 3
+    )
 )
 def test_views_agree_with_plain_python(rows):
     by_time = Preparation(valid_from="1970-01-01T00:00:04", test_from="1970-01-01T00:00:08")
@@ -101,9 +101,7 @@ def test_views_agree_with_plain_python(rows):
         pa.table,
         lambda rows: pl.DataFrame(rows).cast({"user_id": pl.Categorical, "item_id": pl.Enum(ITEMS)}),
         lambda rows: pd.DataFrame(rows).astype({"user_id": "category", "item_id": "category"}),
-        lambda rows: (
-            pd.DataFrame(rows).set_index(np.arange(9, 9 + len(rows["item_id"]))).astype({"item_id": object})
-        ),
+        lambda rows: pd.DataFrame(rows).set_index(np.arange(9, 9 + len(rows["item_id"]))).astype({"item_id": object}),
     ],
 )
 def test_every_kind_of_frame_gives_the_same(convert):
@@ -230,9 +228,7 @@ def test_an_older_data_folder_is_replaced_and_an_empty_one_filled(data, tmp_path
     assert Dataset.load(folder).fingerprint == data.fingerprint
 
 
-@pytest.mark.parametrize(
-    "names", [["thesis.txt"], ["dataset.json", "notes.md"], ["thesis.txt", "dataset.json"]]
-)
+@pytest.mark.parametrize("names", [["thesis.txt"], ["dataset.json", "notes.md"], ["thesis.txt", "dataset.json"]])
 def test_a_folder_with_anything_else_is_never_touched(data, tmp_path, names):
     folder = tmp_path / "data"
     folder.mkdir()

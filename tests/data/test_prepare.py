@@ -105,9 +105,7 @@ ROWS = st.lists(  # few users and items, so that repeats, ties and small cores a
     ),
     min_size=1,
     max_size=30,
-) | st.lists(
-    st.tuples(st.just("u"), st.sampled_from(["i0", "i1", "i2"]), st.integers(0, 3), st.just(3)), min_size=5
-)
+) | st.lists(st.tuples(st.just("u"), st.sampled_from(["i0", "i1", "i2"]), st.integers(0, 3), st.just(3)), min_size=5)
 PREPARATIONS = st.builds(
     Preparation,
     min_rating=st.sampled_from([None, 2]),

@@ -145,9 +145,7 @@ def test_pip_without_the_package_is_quoted(tiny, monkeypatch, tmp_path):
         ("PIP_CONFIG_FILE", "/dev/null"),
     ):
         monkeypatch.setenv(name, value)
-    with pytest.raises(
-        UserError, match=r"could not fetch tiny-source==1\.0: 'ERROR: No matching distribution"
-    ):
+    with pytest.raises(UserError, match=r"could not fetch tiny-source==1\.0: 'ERROR: No matching distribution"):
         sources.fetch("tiny")
     assert not tiny.exists()
 
@@ -171,9 +169,7 @@ def test_a_full_disk_is_said(tiny, downloads, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(sources.shutil, "copyfileobj", full)
-        with pytest.raises(
-            UserError, match=r"cannot keep tiny in the cache .*\(No space left on device\); free space"
-        ):
+        with pytest.raises(UserError, match=r"cannot keep tiny in the cache .*\(No space left on device\); free space"):
             sources.fetch("tiny")
     assert not tiny.exists()
     sources.fetch("tiny")

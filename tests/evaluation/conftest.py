@@ -33,9 +33,7 @@ class TableScorer:
 
 @pytest.fixture(scope="session")
 def make_data():
-    def make(
-        histories: Histories, num_items: int, splits: Histories | None = None, name: str = "toy"
-    ) -> Dataset:
+    def make(histories: Histories, num_items: int, splits: Histories | None = None, name: str = "toy") -> Dataset:
         """Item indices of each user, oldest first; splits default to leave-one-out."""
         splits = splits or [[0] * (len(history) - 2) + [1, 2] for history in histories]
         return Dataset(

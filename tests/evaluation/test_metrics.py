@@ -49,8 +49,7 @@ def test_scikit_learn_agrees() -> None:
     relevant = np.eye(num_items)[targets]
     ranks = (scores > scores[np.arange(users), targets][:, None]).sum(axis=1)
     theirs = {
-        f"HR@{k}": top_k_accuracy_score(targets, scores, k=k, labels=np.arange(num_items))
-        for k in (1, 5, 10, 20)
+        f"HR@{k}": top_k_accuracy_score(targets, scores, k=k, labels=np.arange(num_items)) for k in (1, 5, 10, 20)
     }
     theirs |= {f"NDCG@{k}": ndcg_score(relevant, scores, k=k) for k in (5, 10, 20)}
     theirs["MRR"] = label_ranking_average_precision_score(relevant, scores)

@@ -95,9 +95,7 @@ def test_a_planted_answer_is_found(make_data, make_scorer, protocol: str) -> Non
     rng = np.random.default_rng(2)
     histories = [[user, *rng.permutation(np.arange(101, 1201))[:6]] for user in range(1, 101)]
     data = make_data(histories, 1200)
-    model = make_scorer(
-        data.catalogue, lambda history: np.arange(1, 1201) == histories[history[0] - 1][len(history)]
-    )
+    model = make_scorer(data.catalogue, lambda history: np.arange(1, 1201) == histories[history[0] - 1][len(history)])
     for split in ("valid", "test"):
         assert set(evaluate(model, data, split, protocol).metrics.values()) == {1.0}
 
@@ -167,9 +165,7 @@ def test_negatives_are_fixed_by_seed_and_case(random_data) -> None:
 def test_negatives_are_uniform(make_data) -> None:
     data = make_data([[1, 2, 700, 1100, 1]] * 300, 1100)
     drawn = Counter(
-        int(column)
-        for user in range(300)
-        for column in _negatives(data, user, int(data.offsets[user + 1]) - 1, seed=0)
+        int(column) for user in range(300) for column in _negatives(data, user, int(data.offsets[user + 1]) - 1, seed=0)
     )
     assert set(drawn) == set(range(1100)) - {0, 1, 699, 1099}
     # Drawn without repetition the counts vary less than chi-square supposes; a biased draw would be far off.
@@ -331,9 +327,7 @@ def test_a_split_without_cases_is_refused(make_data, make_scorer) -> None:
 def test_a_model_of_another_catalogue_is_refused(random_data, make_data, make_scorer) -> None:
     other = make_data([[1, 2, 3]], 7)
     model = make_scorer(other.catalogue, lambda history: pytest.fail("scored"))
-    with pytest.raises(
-        UserError, match="'sasrec' ranks a catalogue of 7 items and toy has another one, of 1300"
-    ):
+    with pytest.raises(UserError, match="'sasrec' ranks a catalogue of 7 items and toy has another one, of 1300"):
         evaluate(model, random_data, name="sasrec")
 
 

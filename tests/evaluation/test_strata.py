@@ -12,9 +12,7 @@ from slmrec.evaluation import METRICS, NOT_FOUND, evaluate, ranks_frame, strata
 from slmrec.evaluation.strata import STRATA
 
 
-def ranks(
-    model: str, history_lengths: list[int], target_counts: list[int], ranks: list[float]
-) -> pl.DataFrame:
+def ranks(model: str, history_lengths: list[int], target_counts: list[int], ranks: list[float]) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "model": [model] * len(ranks),

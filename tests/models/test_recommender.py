@@ -146,7 +146,10 @@ class TestFolder:
     @pytest.mark.parametrize(
         ("damage", "message"),
         [
-            (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:900]), "damaged"),
+            (
+                lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:900]),
+                "damaged",
+            ),
             (lambda f: (f / "model.safetensors").unlink(), r"model\.safetensors is missing"),
             (lambda f: (f / "items.parquet").unlink(), r"items\.parquet is missing"),
             (lambda f: (f / "items.parquet").write_bytes(b"PAR1 nonsense"), r"items"),

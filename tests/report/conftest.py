@@ -192,9 +192,7 @@ def _training_log(name: str, rng: np.random.Generator, log_rows: int) -> list[di
                 row |= {"cross_entropy": 6.0 + decay, "cosine": 0.08 + 0.6 * decay}
                 row |= {"norm": 14 + 40 * decay, "multi_supervision": 6.2 + 0.9 * decay}
             log.append(row)
-        log[-1]["valid_NDCG@10"] = best * (1 - float(np.exp(-4 * epoch / epochs))) + float(
-            rng.normal(0, 0.0008)
-        )
+        log[-1]["valid_NDCG@10"] = best * (1 - float(np.exp(-4 * epoch / epochs))) + float(rng.normal(0, 0.0008))
     return log
 
 
@@ -214,9 +212,7 @@ def _examples(models: Sequence[str], titles: Sequence[str], rng: np.random.Gener
                 {"title": title, "score": 9.1 - 0.4 * place, "hit": title == target}
                 for place, title in enumerate(shown)
             ]
-        examples.append(
-            {"user_id": f"{user * 37 + 5:04d}", "history": history, "target": target, "models": lists}
-        )
+        examples.append({"user_id": f"{user * 37 + 5:04d}", "history": history, "target": target, "models": lists})
     return examples
 
 

@@ -236,9 +236,7 @@ def test_a_run_of_metrics_alone(make_run: MakeRun):
     files = ["examples.json", "ranks.parquet", "run.json", "data/dataset.json"]
     run = make_run(models=models, without=[*files, *(f"{model}/training.json" for model in models)])
     page = report(run)
-    assert (
-        "Not in this run: popularity, the teacher, the student trained by cross-entropy alone." in page.text
-    )
+    assert "Not in this run: popularity, the teacher, the student trained by cross-entropy alone." in page.text
     assert "No model of this run left a training log" in page.text
     assert "The run holds no examples" in page.text
     assert "no account of how the data was prepared" in page.text

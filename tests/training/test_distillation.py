@@ -12,8 +12,14 @@ from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.losses import slmrec_objective
 from slmrec.models import SLMRec, load
-from slmrec.training.distillation import Distillation, DistillationOptions, block_ends
-from slmrec.training.options import LLMOptions, StudentOptions, TrainingOptions
+from slmrec.training.distillation import Distillation
+from slmrec.training.options import (
+    DistillationOptions,
+    LLMOptions,
+    StudentOptions,
+    TrainingOptions,
+    block_ends,
+)
 from slmrec.training.teacher_states import TeacherStates, teacher_states
 from slmrec.training.train import build_llm, cache_pays, distill, train_llm
 

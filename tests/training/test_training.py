@@ -48,9 +48,7 @@ class Cut(Exception):
 
 @pytest.mark.parametrize("loss", ["softmax", "sampled-softmax"])
 @pytest.mark.parametrize("step", [3, 9])
-def test_a_run_cut_off_at_any_step_ends_with_the_weights_of_the_unbroken_one(
-    cycle, tmp_path, monkeypatch, loss, step
-):
+def test_a_run_cut_off_at_any_step_ends_with_the_weights_of_the_unbroken_one(cycle, tmp_path, monkeypatch, loss, step):
     monkeypatch.setattr(trainer_module, "SAVE_SECONDS", 0)  # save after every step, so also within an epoch
     options = sasrec(loss=loss, negatives=7)
     train_sasrec(cycle, options, tmp_path / "unbroken")
@@ -89,7 +87,10 @@ train_sasrec(Dataset.load(Path({str(tmp_path)!r}) / "data"), options, Path(sys.a
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*run, tmp_path / "unbroken", "0"], check=True, capture_output=True, env=environment)
     process = subprocess.Popen(
-        [*run, tmp_path / "broken", "0.2"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
+        [*run, tmp_path / "broken", "0.2"],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=environment,
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".broken.work/checkpoint-*/trainer_state.json")):
@@ -183,7 +184,14 @@ options = SASRecOptions(hidden_size=16, num_blocks=1, max_length=8,
 train_sasrec(Dataset.load({str(tmp_path / "data")!r}), options, Path({str(tmp_path / "m")!r}))
 """
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node=2",
+        "--master_port=0",
+        str(script),
+    ]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=180)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -45,9 +45,7 @@ def add_item_table(parser: Parser, otherwise: str) -> None:
 
 def add_source(parser: Parser) -> None:
     """Add SOURCE and how to read it."""
-    parser.add_argument(
-        "source", metavar="SOURCE", help="file or folder of interactions, or a known source: ml-100k"
-    )
+    parser.add_argument("source", metavar="SOURCE", help="file or folder of interactions, or a known source: ml-100k")
     parser.add_argument("--format", metavar="NAME", help="format of SOURCE (default: told from its content)")
     parser.add_argument(
         "--column",

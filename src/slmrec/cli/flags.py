@@ -90,9 +90,7 @@ def section(arguments: argparse.Namespace, name: str) -> Any:
     from slmrec.recipe import load_recipe
 
     values = {
-        key.removeprefix(f"{name}."): value
-        for key, value in overrides(arguments).items()
-        if key.startswith(f"{name}.")
+        key.removeprefix(f"{name}."): value for key, value in overrides(arguments).items() if key.startswith(f"{name}.")
     }
     return override(getattr(load_recipe(arguments.recipe), name), values)
 
@@ -102,9 +100,7 @@ def override(options: T, values: Mapping[str, Any]) -> T:
     own = {name: value for name, value in values.items() if "." not in name}
     for parent in {name.partition(".")[0] for name in values if "." in name}:
         inner = {
-            name.removeprefix(f"{parent}."): value
-            for name, value in values.items()
-            if name.startswith(f"{parent}.")
+            name.removeprefix(f"{parent}."): value for name, value in values.items() if name.startswith(f"{parent}.")
         }
         own[parent] = override(getattr(options, parent), inner)
     return replace(options, **own)  # type: ignore[type-var]

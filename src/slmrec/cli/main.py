@@ -78,9 +78,7 @@ def parser() -> Parser:
         description="Make and describe data folders.",
         epilog=prepare.EXAMPLES + describe.EXAMPLES.partition("\n")[2],
     )
-    data_commands = data.add_subparsers(
-        prog="slmrec data", metavar="COMMAND", required=True, title="commands"
-    )
+    data_commands = data.add_subparsers(prog="slmrec data", metavar="COMMAND", required=True, title="commands")
     for verb in (prepare, describe):
         verb.add_parser(data_commands)
     for verb in (run, train, distill, evaluate, recommend):
@@ -129,6 +127,4 @@ def _is_full(out: Path | None) -> bool:
     """Whether there is no room where the results go: PyTorch fails to write without saying why."""
     if out is None:
         return False
-    return (
-        shutil.disk_usage(next(path for path in (out, *out.absolute().parents) if path.exists())).free < 2**16
-    )
+    return shutil.disk_usage(next(path for path in (out, *out.absolute().parents) if path.exists())).free < 2**16

@@ -32,9 +32,7 @@ def evaluations(found: Sequence[Mapping[str, Any]]) -> str:
     rows = [["model", "kind", *metrics, "parameters", "seconds"]]
     for one in found:
         numbers = [f"{one['metrics'][name]:.4f}" for name in metrics]
-        rows.append(
-            [one["model"], one["kind"], *numbers, f"{one['parameters']['total']:,}", f"{one['seconds']:.1f}"]
-        )
+        rows.append([one["model"], one["kind"], *numbers, f"{one['parameters']['total']:,}", f"{one['seconds']:.1f}"])
     return f"{head}\n{aligned(rows, left=(0, 1))}"
 
 

@@ -33,9 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description="Train one model on the train split; the weights that do best on valid are kept.",
         epilog=f"{EXAMPLES}\noptions of a kind: slmrec train KIND --help",
     )
-    kinds = parser.add_subparsers(
-        prog="slmrec train", metavar="KIND", required=True, title="kinds", dest="kind"
-    )
+    kinds = parser.add_subparsers(prog="slmrec train", metavar="KIND", required=True, title="kinds", dest="kind")
     for kind, what in KINDS.items():
         complete = partial(flags.add, sections=(SECTION[kind],)) if kind in SECTION else None
         kind_parser = kinds.add_parser(

@@ -22,9 +22,7 @@ class Catalogue:
     def __init__(self, frame: pl.DataFrame) -> None:
         """Take ``frame``: `item_id` (String or Int64, unique), `text` (String or null), any attributes."""
         if frame.schema.get("item_id") not in (pl.String, pl.Int64) or "text" not in frame.columns:
-            raise UserError(
-                f"the columns are {frame.schema}, not item_id (String or Int64), text (String), …"
-            )
+            raise UserError(f"the columns are {frame.schema}, not item_id (String or Int64), text (String), …")
         if frame["item_id"].null_count() or frame["item_id"].is_duplicated().any():
             raise UserError("an item_id is null or stands there twice")
         self.frame = frame.with_columns(pl.col("text").cast(pl.String))

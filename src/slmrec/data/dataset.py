@@ -157,9 +157,7 @@ class Dataset:
         folder = Path(folder)
         strangers = set(folder.iterdir()) - {folder / name for name in FILES} if folder.is_dir() else set()
         if strangers:
-            raise UserError(
-                f"{folder} holds '{min(strangers).name}', which is not ours; name a new or empty folder"
-            )
+            raise UserError(f"{folder} holds '{min(strangers).name}', which is not ours; name a new or empty folder")
         users = np.repeat(np.arange(self.num_users, dtype=np.int32), np.diff(self.offsets))
         events = {"user": users, "item": self.sequence, "split": self.split}
         if self.timestamps is not None:

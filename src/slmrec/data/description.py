@@ -17,8 +17,7 @@ def describe(data: "Dataset") -> str:
     counts = data.item_counts()
     lines = [
         f"{data.name} ({data.meta['format']}), fingerprint {data.fingerprint[:12]}",
-        f"  {users:,} users, {items:,} items, {events:,} interactions, "
-        f"density {events / (users * items):.4%}",
+        f"  {users:,} users, {items:,} items, {events:,} interactions, density {events / (users * items):.4%}",
         f"  history lengths: {lengths.min():,} to {lengths.max():,}, median {np.median(lengths):,.0f}, "
         f"mean {lengths.mean():.1f}",
         f"  times: {_time_range(data)}",
@@ -46,6 +45,4 @@ def _steps_table(steps: list[dict]) -> list[str]:
         numbers = [step[size] for size in sizes] + [step["dropped"][size] for size in sizes]
         rows.append([step["step"], *(f"{number:,}" for number in numbers), step["note"]])
     name, *numeric, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return [
-        "  ".join([row[0].ljust(name), *map(str.rjust, row[1:-1], numeric), row[-1]]).rstrip() for row in rows
-    ]
+    return ["  ".join([row[0].ljust(name), *map(str.rjust, row[1:-1], numeric), row[-1]]).rstrip() for row in rows]

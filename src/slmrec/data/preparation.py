@@ -39,9 +39,7 @@ class Preparation:
     def __post_init__(self) -> None:
         for name, choices in (("repeats", get_args(Repeats)), ("split", get_args(SplitRule))):
             if getattr(self, name) not in choices:
-                raise UserError(
-                    f"{name} is '{getattr(self, name)}'{nearest(str(getattr(self, name)), choices)}"
-                )
+                raise UserError(f"{name} is '{getattr(self, name)}'{nearest(str(getattr(self, name)), choices)}")
         if not isinstance(self.min_rating, int | float | None):
             raise UserError(f"min_rating is {self.min_rating!r}, but must be a number")
         for name, least in (("item_core", 0), ("user_core", 0), ("min_length", 1)):
@@ -56,9 +54,7 @@ class Preparation:
             missing = next(name for name in moments if name not in given)
             raise UserError(f"a split by time needs valid_from and test_from, but {missing} is not set")
         if given and self.moments[0] >= self.moments[1]:
-            raise UserError(
-                f"valid_from {self.valid_from} is not before test_from {self.test_from}; swap them"
-            )
+            raise UserError(f"valid_from {self.valid_from} is not before test_from {self.test_from}; swap them")
 
     @property
     def moments(self) -> tuple[int, int]:

@@ -60,9 +60,7 @@ def prepare(raw: Raw, preparation: Preparation | None = None) -> Dataset:
         note += f"; users with fewer than {len(SPLITS)} interactions, all train: {short:,}"
     steps.record(f"split: {preparation.split}", events, note)
 
-    frame, item_counts = _item_table(
-        item_ids.gather(kept_items), raw.items, keep_cold=preparation.item_core == 0
-    )
+    frame, item_counts = _item_table(item_ids.gather(kept_items), raw.items, keep_cold=preparation.item_core == 0)
     note = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in item_counts.items() if count)
     steps.add("catalogue", len(user_ids), len(frame), len(events), note)
     meta = {
@@ -215,9 +213,7 @@ def _renumber(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (np.cumsum(present) - 1)[codes], np.flatnonzero(present)
 
 
-def _item_table(
-    ids: pl.Series, items: pl.DataFrame | None, keep_cold: bool
-) -> tuple[pl.DataFrame, dict[str, int]]:
+def _item_table(ids: pl.Series, items: pl.DataFrame | None, keep_cold: bool) -> tuple[pl.DataFrame, dict[str, int]]:
     """Return the catalogue's frame: the data's items, then those never interacted with; and counts."""
     known = pl.DataFrame({"item_id": ids})
     if items is None:

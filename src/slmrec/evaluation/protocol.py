@@ -139,9 +139,7 @@ def evaluate(
         for start in range(0, total, batch_size):
             batch = order[start : start + batch_size]
             users, positions = cases.users[batch], cases.positions[batch]
-            histories = [
-                data.history(user, position) for user, position in zip(users, positions, strict=True)
-            ]
+            histories = [data.history(user, position) for user, position in zip(users, positions, strict=True)]
             scores = model.score(histories)  # (B, N)
             _check_scores(scores, data, name, users, positions)
             seen_columns = [history - 1 if seen == "masked" else history[:0] for history in histories]
@@ -258,14 +256,10 @@ def _check_catalogue(model: Scorer, data: Dataset, name: str) -> None:
         )
 
 
-def _check_scores(
-    scores: torch.Tensor, data: Dataset, name: str, users: np.ndarray, positions: np.ndarray
-) -> None:
+def _check_scores(scores: torch.Tensor, data: Dataset, name: str, users: np.ndarray, positions: np.ndarray) -> None:
     expected = (len(users), data.num_items)
     if tuple(scores.shape) != expected:
-        raise ValueError(
-            f"the model {name!r} gave scores of shape {tuple(scores.shape)}, expected {expected}"
-        )
+        raise ValueError(f"the model {name!r} gave scores of shape {tuple(scores.shape)}, expected {expected}")
     if torch.isfinite(torch.stack(scores.aminmax())).all():  # NaN is carried through both
         return
     row, column = torch.isfinite(scores).logical_not().nonzero()[0].tolist()

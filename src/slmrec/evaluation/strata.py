@@ -26,9 +26,7 @@ def ranks_frame(evaluation: Evaluation, data: Dataset) -> pl.DataFrame:
     ValueError: the evaluation was made on another dataset.
     """
     if evaluation.fingerprint != data.fingerprint:
-        raise ValueError(
-            f"the evaluation of {evaluation.model!r} was made on another dataset than {data.name}"
-        )
+        raise ValueError(f"the evaluation of {evaluation.model!r} was made on another dataset than {data.name}")
     users, positions = evaluation.cases.users, evaluation.cases.positions
     targets = data.sequence[positions]
     return pl.DataFrame(

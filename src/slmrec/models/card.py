@@ -39,7 +39,10 @@ def model_card(model: Recommender, name: str, facts: Mapping[str, Any]) -> str:
             lines += ["", f"**{title}:** {facts[key]}"]
     if "training" in facts:
         training = facts["training"]
-        lines += ["", f"**Training:** {training['seconds']:,.0f} s, best after epoch {training['best_epoch']:g}."]
+        lines += [
+            "",
+            f"**Training:** {training['seconds']:,.0f} s, best after epoch {training['best_epoch']:g}.",
+        ]
     for evaluation in facts.get("metrics", []):
         metrics = evaluation["metrics"]
         lines += [

@@ -81,5 +81,3 @@ class _Block(nn.Module):
         states = states + self.dropout(self.output(mixed))
         inner = self.dropout(F.gelu(self.up(self.feed_forward_norm(states))))
         return states + self.dropout(self.down(inner))
-
-

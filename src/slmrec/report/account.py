@@ -65,8 +65,7 @@ def protocol(run: Run) -> list[str]:
         "such numbers compare only with papers that sampled, too.",
     }[entry["protocol"]]
     seen = {
-        "masked": "Items of the case’s history are left out of the list; "
-        "a target among them counts as not found.",
+        "masked": "Items of the case’s history are left out of the list; a target among them counts as not found.",
         "kept": "Items of the case’s history stay in the list.",
     }[entry["seen"]]
     ties = "Ties count against the model: an item scored like the target is ranked above it."

@@ -87,8 +87,7 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        name: getattr(numbers, name)
-        for name in ("metric", "signed", "count", "compact", "percent", "rate", "duration")
+        name: getattr(numbers, name) for name in ("metric", "signed", "count", "compact", "percent", "rate", "duration")
     }
     environment.filters |= {"title": title}
     return environment.get_template("report.html.jinja").render(
@@ -137,18 +136,13 @@ def _scale(found: Sequence[Difference | None]) -> float:
 
 def _layers(recipe: Mapping[str, Any]) -> dict[str, int]:
     """Return the decoder layers of teacher and student, where the recipe says them."""
-    return {
-        name: recipe[name]["layers"] for name in ("teacher", "student") if "layers" in recipe.get(name, {})
-    }
+    return {name: recipe[name]["layers"] for name in ("teacher", "student") if "layers" in recipe.get(name, {})}
 
 
 def _curves(run: Run) -> list[Plot]:
     logs = {name: training["log"] for name, training in run.training.items() if training["log"]}
     reached = [row["valid_NDCG@10"] for log in logs.values() for row in log if row.get("valid_NDCG@10")]
-    return [
-        Plot(title(name), learning_curve(name, log, max(reached, default=0)), name)
-        for name, log in logs.items()
-    ]
+    return [Plot(title(name), learning_curve(name, log, max(reached, default=0)), name) for name, log in logs.items()]
 
 
 def _loss_parts(run: Run) -> list[Plot]:

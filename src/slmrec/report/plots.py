@@ -149,24 +149,18 @@ def quality_against(points: Sequence[Point], floor: float | None, cost: str, uni
                 color=_colour(model),
                 annotation_clip=False,
             )
-            axes.plot(
-                [start, right], [level, height], color=_colour(model), linewidth=0.6, alpha=0.55, zorder=1
-            )
+            axes.plot([start, right], [level, height], color=_colour(model), linewidth=0.6, alpha=0.55, zorder=1)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if right / left > 50 else (1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(EngFormatter(unit=unit, sep="\u202f"))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.set_title("NDCG@10")
         axes.set_xlabel(cost)
-        said = ", ".join(
-            f"{title(p.model)} {metric(p.ndcg)} at {compact(p.cost)}{unit and ' ' + unit}" for p in points
-        )
+        said = ", ".join(f"{title(p.model)} {metric(p.ndcg)} at {compact(p.cost)}{unit and ' ' + unit}" for p in points)
         return _svg(figure, f"NDCG@10 against {cost}: {said}")
 
 
-def levels_by_stratum(
-    labels: Sequence[str], levels: Mapping[str, Sequence[float | None]], what: str
-) -> Markup:
+def levels_by_stratum(labels: Sequence[str], levels: Mapping[str, Sequence[float | None]], what: str) -> Markup:
     """Plot each model's NDCG@10 (S levels, None where it has no case) over S strata of ``what``."""
     with matplotlib.rc_context(_STYLE):
         figure, (axes,) = _figure(WIDE, 230)
@@ -245,9 +239,7 @@ def _svg(figure: Figure, label: str) -> Markup:
     """Return a figure as an SVG element of an HTML page: no prolog, no foreign ids, page colours, a label."""
     buffer = io.StringIO()
     unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with matplotlib.rc_context(
-        {"svg.hashsalt": label}
-    ):  # ids that are unique in the page and the same every time
+    with matplotlib.rc_context({"svg.hashsalt": label}):  # ids that are unique in the page and the same every time
         FigureCanvasSVG(figure).print_svg(buffer, metadata=unknown)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -112,23 +112,17 @@ def _paired(topic: str, model: str, baseline: str, ndcg: Mapping[str, float], ga
 
 
 def _cost(run: Run) -> Finding | None:
-    speeds = {
-        name: run.users_per_second(name) for name in ("student", "teacher", "sasrec") if name in run.metrics
-    }
+    speeds = {name: run.users_per_second(name) for name in ("student", "teacher", "sasrec") if name in run.metrics}
     student = speeds.get("student")
     if student is None:
         return None
     others = [
-        f"{title(name, inside=True)} {rate(speed)}"
-        for name, speed in speeds.items()
-        if name != "student" and speed
+        f"{title(name, inside=True)} {rate(speed)}" for name, speed in speeds.items() if name != "student" and speed
     ]
     beside = f"; {', '.join(others)}" if others else ""
     faster = speeds.get("teacher")
     times = f", {student / faster:.1f} times the teacher’s speed" if faster else ""
-    return Finding(
-        "Cost", f"The student ranks the catalogue for {rate(student)} users a second{times}{beside}."
-    )
+    return Finding("Cost", f"The student ranks the catalogue for {rate(student)} users a second{times}{beside}.")
 
 
 def _sanity(ndcg: Mapping[str, float]) -> Finding | None:

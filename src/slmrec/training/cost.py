@@ -31,9 +31,7 @@ class Cost:
     """Expected time, validation included, if no early stopping ends it sooner."""
 
 
-def llm_cost(
-    data: Dataset, options: LLMOptions, config: PretrainedConfig, teacher_layers: int | None = None
-) -> Cost:
+def llm_cost(data: Dataset, options: LLMOptions, config: PretrainedConfig, teacher_layers: int | None = None) -> Cost:
     """Cost of training an LLM recommender, and of its teacher's states where it has a teacher.
 
     Args:

@@ -7,63 +7,18 @@ the last block after its final norm and the inner ones before it: `form="publish
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from slmrec.data import Catalogue
 from slmrec.data.batches import IGNORED, Example
 from slmrec.errors import UserError
 from slmrec.losses import slmrec_objective
 from slmrec.models import SLMRec
 from slmrec.training.modules import TrainingModule
+from slmrec.training.options import DistillationOptions, block_ends
 from slmrec.training.teacher_states import TeacherStates, block_end_states
-
-
-@dataclass(frozen=True)
-class DistillationOptions:
-    """How the teacher's states pull the student's."""
-
-    blocks: int = 4
-    """Blocks that teacher and student are both cut into (the paper's B)."""
-    lambda1: float = 1.0
-    """Weight of 1 - D_cos, the cosine distance of block ends."""
-    lambda2: float = 0.1
-    """Weight of D_norm, the squared L2 distance of block ends."""
-    lambda3: float = 0.1
-    """Weight of L_ms, the cross-entropy of the inner blocks."""
-    form: Literal["paper", "published"] = "paper"
-    """The paper's equations, or its published code: sums over blocks, unsquared distance, last block after its norm."""
-    start: Literal["pretrained", "teacher-adapters"] = "pretrained"
-    """Where the student's adapters and item table begin: afresh, or as the teacher left them."""
-    teacher_states: Literal["auto", "cached", "alongside"] = "auto"
-    """Teacher states from a cache on disk, computed in every step, or whichever is faster (and fits)."""
-    cache_gigabytes: float = 16.0
-    """Largest cache that "auto" makes."""
-
-    def __post_init__(self) -> None:
-        if self.blocks < 1:
-            raise UserError(f"blocks is {self.blocks}, but must be at least 1")
-        for name in ("lambda1", "lambda2", "lambda3"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} is {getattr(self, name)}, but a loss weight cannot be negative")
-
-
-def block_ends(layers: int, blocks: int, whose: str) -> list[int]:
-    """Layers after which the blocks end: m, 2m, …, layers.
-
-    Raises:
-        UserError: the layers do not divide into the blocks.
-    """
-    if layers % blocks:
-        divisors = [b for b in range(1, layers + 1) if layers % b == 0]
-        raise UserError(
-            f"the {whose} has {layers} layers and {blocks} blocks were asked for: {layers} is not a multiple of "
-            f"{blocks}; use {', '.join(map(str, divisors[:-1]))} or {divisors[-1]} blocks"
-            if len(divisors) > 1
-            else f"the {whose} has 1 layer and {blocks} blocks were asked for; use 1 block"
-        )
-    return list(range(layers // blocks, layers + 1, layers // blocks))
 
 
 def check_pair(teacher: SLMRec, student_layers: int, blocks: int) -> None:
@@ -147,15 +102,24 @@ def check_same_space(teacher: SLMRec, student: SLMRec) -> None:
             f"the teacher's states are {widths[0]} wide, the student's {widths[1]}: block ends of different width "
             "cannot be compared; take a student of the teacher's backbone"
         )
-    if not teacher.catalogue.frame["item_id"].equals(student.catalogue.frame["item_id"]):
-        raise UserError(
-            f"the teacher's item table ({len(teacher.catalogue)} items) is not the student's "
-            f"({len(student.catalogue)} items); both must be trained on one data set"
-        )
+    check_catalogue(teacher, student.catalogue)
     if teacher.config.reading != student.config.reading:
         raise UserError(
             f"the teacher reads '{teacher.config.reading}', the student '{student.config.reading}'; "
             "both must read the sequence the same way"
+        )
+
+
+def check_catalogue(teacher: SLMRec, catalogue: Catalogue) -> None:
+    """Refuse a student over other items than the teacher's.
+
+    Raises:
+        UserError: the item ids differ.
+    """
+    if not teacher.catalogue.frame["item_id"].equals(catalogue.frame["item_id"]):
+        raise UserError(
+            f"the teacher's item table ({len(teacher.catalogue)} items) is not the student's "
+            f"({len(catalogue)} items); both must be trained on one data set"
         )
 
 

@@ -1,6 +1,5 @@
 """What a step computes: each training module turns a batch into a loss and its named parts."""
 
-
 import torch
 from torch import Tensor, nn
 
@@ -53,5 +52,3 @@ def next_item_loss(states: Tensor, targets: Tensor, table: Tensor, options: Trai
     if options.loss == "sampled-softmax":
         return sampled_softmax_cross_entropy(states, targets, table, negatives, logq=options.logq)
     return gbce(states, targets, table, negatives, t=options.gbce_t)
-
-

@@ -143,3 +143,49 @@ class LLMOptions(StudentOptions):
             raise UserError("prompt_after needs reading 'last-prompt-token'; 'every-position' reads the items' states")
         if self.reading == "last-prompt-token" and not self.prompt_after:
             raise UserError("reading 'last-prompt-token' needs a prompt_after, whose last token is read")
+
+
+@dataclass(frozen=True)
+class DistillationOptions:
+    """How the teacher's states pull the student's."""
+
+    blocks: int = 4
+    """Blocks that teacher and student are both cut into (the paper's B)."""
+    lambda1: float = 1.0
+    """Weight of 1 - D_cos, the cosine distance of block ends."""
+    lambda2: float = 0.1
+    """Weight of D_norm, the squared L2 distance of block ends."""
+    lambda3: float = 0.1
+    """Weight of L_ms, the cross-entropy of the inner blocks."""
+    form: Literal["paper", "published"] = "paper"
+    """The paper's equations, or its published code: sums over blocks, unsquared distance, last block after its norm."""
+    start: Literal["pretrained", "teacher-adapters"] = "pretrained"
+    """Where the student's adapters and item table begin: afresh, or as the teacher left them."""
+    teacher_states: Literal["auto", "cached", "alongside"] = "auto"
+    """Teacher states from a cache on disk, computed in every step, or whichever is faster (and fits)."""
+    cache_gigabytes: float = 16.0
+    """Largest cache that "auto" makes."""
+
+    def __post_init__(self) -> None:
+        if self.blocks < 1:
+            raise UserError(f"blocks is {self.blocks}, but must be at least 1")
+        for name in ("lambda1", "lambda2", "lambda3"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}, but a loss weight cannot be negative")
+
+
+def block_ends(layers: int, blocks: int, whose: str) -> list[int]:
+    """Layers after which the blocks end: m, 2m, …, layers.
+
+    Raises:
+        UserError: the layers do not divide into the blocks.
+    """
+    if layers % blocks:
+        divisors = [b for b in range(1, layers + 1) if layers % b == 0]
+        raise UserError(
+            f"the {whose} has {layers} layers and {blocks} blocks were asked for: {layers} is not a multiple of "
+            f"{blocks}; use {', '.join(map(str, divisors[:-1]))} or {divisors[-1]} blocks"
+            if len(divisors) > 1
+            else f"the {whose} has 1 layer and {blocks} blocks were asked for; use 1 block"
+        )
+    return list(range(layers // blocks, layers + 1, layers // blocks))

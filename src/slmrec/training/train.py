@@ -16,15 +16,16 @@ from slmrec.errors import UserError
 from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import Popularity, Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
 from slmrec.models.backbone import load_pretrained
-from slmrec.training.distillation import (
-    Distillation,
-    DistillationOptions,
-    TaughtExamples,
-    block_ends,
-    check_pair,
-)
+from slmrec.training.distillation import Distillation, TaughtExamples, check_catalogue, check_pair
 from slmrec.training.modules import NextItem, TrainingModule
-from slmrec.training.options import LLMOptions, SASRecOptions, StudentOptions, TrainingOptions
+from slmrec.training.options import (
+    DistillationOptions,
+    LLMOptions,
+    SASRecOptions,
+    StudentOptions,
+    TrainingOptions,
+    block_ends,
+)
 from slmrec.training.teacher_states import fingerprint, teacher_states
 from slmrec.training.trainer import Progress, fit
 
@@ -104,6 +105,7 @@ def distill(
         UserError: the student is deeper than the teacher, or the layers do not divide into the blocks.
     """
     check_pair(teacher, student.layers, distillation.blocks)
+    check_catalogue(teacher, data.catalogue)
     options = student_shape(teacher, student)
     examples = training_examples(data, options.max_length, _supervision(options.reading))
     start = teacher.item_vectors().detach().clone() if item_vectors is None else item_vectors
@@ -184,9 +186,7 @@ def build_llm(data: Dataset, options: LLMOptions, item_vectors: Tensor | None) -
     return model
 
 
-def cache_pays(
-    distillation: DistillationOptions, epochs: int, examples: Sequence[Example], teacher: SLMRec
-) -> bool:
+def cache_pays(distillation: DistillationOptions, epochs: int, examples: Sequence[Example], teacher: SLMRec) -> bool:
     """Whether to keep the teacher's states on disk: from two epochs on, where they fit."""
     if distillation.teacher_states != "auto":
         return distillation.teacher_states == "cached"
@@ -246,5 +246,3 @@ def _plain(value: Any) -> Any:
 def describe_data(data: Dataset) -> str:
     """The data set in one sentence, for cards."""
     return f"{data.name}: {data.num_users:,} users, {data.num_items:,} items, {data.num_interactions:,} interactions."
-
-

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_callback import ExportableState
+from transformers.trainer_callback import ExportableState, PrinterCallback
 
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, LengthBatches, collate
@@ -118,6 +118,7 @@ class RecommenderTrainer(Trainer):
             data_collator=collate,
             callbacks=callbacks,
         )
+        self.remove_callback(PrinterCallback)  # progress is told by ours, results by the caller
 
     @property
     def seconds(self) -> float:
@@ -138,9 +139,7 @@ class RecommenderTrainer(Trainer):
         return self.optimizer
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        loss, outputs = super().compute_loss(
-            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
-        )
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         for name, value in outputs.items():
             if name != "loss":
                 self.parts[name].append(value.detach())

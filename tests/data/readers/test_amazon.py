@@ -142,9 +142,7 @@ def test_metadata_of_the_same_category_is_chosen(write, tmp_path):
     write("meta_Books.jsonl", json.dumps({"parent_asin": "0007", "title": "wrong"}))
     assert read_source(path).items["title"].to_list() == ['It\'s "Nail" & Polish']
     (tmp_path / "meta_Beauty.jsonl").rename(tmp_path / "meta_Bags.jsonl")
-    with pytest.raises(
-        UserError, match=r"several files that could be meant \(meta_Bags.jsonl, meta_Books.jsonl\)"
-    ):
+    with pytest.raises(UserError, match=r"several files that could be meant \(meta_Bags.jsonl, meta_Books.jsonl\)"):
         read_source(path)
 
 
@@ -169,14 +167,10 @@ def test_wrong_metadata_is_refused(write, entry, message):
 
 
 def test_wrong_reviews_are_refused(write, tmp_path):
-    path = write(
-        "Beauty_5.json", json.dumps(REVIEW_2018) + "\n" + json.dumps(REVIEW_2018 | {"asin": None}) + "\n"
-    )
+    path = write("Beauty_5.json", json.dumps(REVIEW_2018) + "\n" + json.dumps(REVIEW_2018 | {"asin": None}) + "\n")
     with pytest.raises(UserError, match=r"line 2 of .*Beauty_5.json has no item_id"):
         read_source(path)
-    with pytest.raises(
-        UserError, match="has no column 'user_id', which should be user_id; its columns are 'overall'"
-    ):
+    with pytest.raises(UserError, match="has no column 'user_id', which should be user_id; its columns are 'overall'"):
         read_source(path, format="amazon2023")
     with pytest.raises(UserError, match="holds no reviews of amazon2023"):
         read_source(tmp_path, format="amazon2023")

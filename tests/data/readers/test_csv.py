@@ -16,9 +16,7 @@ HEAD = "user_id,item_id,timestamp,rating\n"
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
-@pytest.mark.parametrize(
-    ("name", "separator"), [("x.csv", ","), ("x.tsv", "\t"), ("x.csv", ";"), ("x.csv", "|")]
-)
+@pytest.mark.parametrize(("name", "separator"), [("x.csv", ","), ("x.tsv", "\t"), ("x.csv", ";"), ("x.csv", "|")])
 def test_separators_and_compressions_give_the_same(write, name, separator, suffix):
     content = (HEAD + "007,0a,1000000000,4.5\nu,7,1000000001,\n").replace(",", separator)
     raw = read_source(write(name + suffix, content))
@@ -61,17 +59,13 @@ def test_a_mapping_names_the_columns(write):
 
 
 def test_windows_line_ends_byte_order_mark_blank_lines_and_missing_last_newline(write):
-    raw = read_source(
-        write("x.csv", "\ufeff\r\n" + HEAD.strip() + "\r\n\r\nu,i,5,1\r\n\r\nv,j,6,\r\n\r\nw,k,7,2")
-    )
+    raw = read_source(write("x.csv", "\ufeff\r\n" + HEAD.strip() + "\r\n\r\nu,i,5,1\r\n\r\nv,j,6,\r\n\r\nw,k,7,2"))
     assert [row[:2] for row in raw.interactions.rows()] == [("u", "i"), ("v", "j"), ("w", "k")]
 
 
 def test_a_text_of_any_length(write):
     raw = read_source(
-        write(
-            "x.csv", "user_id,item_id,note\nu,i," + "x" * 200_000 + '\nu,j,"' + "\n" * 200_000 + '"\nv,i,\n'
-        )
+        write("x.csv", "user_id,item_id,note\nu,i," + "x" * 200_000 + '\nu,j,"' + "\n" * 200_000 + '"\nv,i,\n')
     )
     assert raw.interactions.rows() == [("u", "i"), ("u", "j"), ("v", "i")]
 
@@ -126,9 +120,7 @@ def test_only_a_tab_separated_file_with_loose_quotes_keeps_them(write):
     assert raw.interactions.rows() == [("a", 'b"c')]
 
 
-cells = st.text(
-    st.characters(codec="utf-8", exclude_characters="\0\r", exclude_categories=["Cs"]), min_size=1
-)
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r", exclude_categories=["Cs"]), min_size=1)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

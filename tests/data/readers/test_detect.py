@@ -87,9 +87,7 @@ def test_no_format_reads_binary_or_nothing(write, format):
             read_source(write("x", content), format=format)
 
 
-@pytest.mark.parametrize(
-    "format", [name for name in FORMATS if name not in ("csv", "parquet", "jsonl", "recbole")]
-)
+@pytest.mark.parametrize("format", [name for name in FORMATS if name not in ("csv", "parquet", "jsonl", "recbole")])
 def test_fixed_columns_cannot_be_mapped(write, format):
     with pytest.raises(UserError, match=f"the columns of format {format} are fixed"):
         read_source(write("x.txt", "1 2\n"), format=format, columns={"user_id": "x"})

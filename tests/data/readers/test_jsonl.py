@@ -14,8 +14,7 @@ from slmrec.errors import UserError
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json.gz", "x.ndjson.zst", "noname"])
 def test_numbers_become_strings_and_late_keys_are_found(write, name):
     content = (
-        '{"user_id": "007", "item_id": 12, "extra": [1, {"a": 2}]}\n\n'
-        '{"item_id": "é\\n", "rating": 4, "user_id": 5}\n'
+        '{"user_id": "007", "item_id": 12, "extra": [1, {"a": 2}]}\n\n{"item_id": "é\\n", "rating": 4, "user_id": 5}\n'
     )
     raw = read_source(write(name, content))
     assert raw.format == "jsonl"
@@ -23,9 +22,7 @@ def test_numbers_become_strings_and_late_keys_are_found(write, name):
 
 
 def test_times_and_ratings(write):
-    content = (
-        '{"uid": 1, "iid": 2, "ts": 1700000000123, "stars": 4}\n{"uid": 1, "iid": 3, "ts": 1700000000124}\n'
-    )
+    content = '{"uid": 1, "iid": 2, "ts": 1700000000123, "stars": 4}\n{"uid": 1, "iid": 3, "ts": 1700000000124}\n'
     raw = read_source(write("x.jsonl", content))
     assert raw.interactions.rows() == [("1", "2", 1700000000123000, 4.0), ("1", "3", 1700000000124000, None)]
     assert raw.timestamp_unit == "ms"
@@ -39,9 +36,7 @@ def test_times_and_ratings(write):
 def test_random_ids_read_as_the_json_module_writes_them(tmp_path, pairs, ascii_only):
     pairs = [(user.encode("utf-8", "replace").decode(), item) for user, item in pairs]
     path = tmp_path / "x.jsonl"
-    lines = [
-        json.dumps({"user_id": f"u{user}", "item_id": item}, ensure_ascii=ascii_only) for user, item in pairs
-    ]
+    lines = [json.dumps({"user_id": f"u{user}", "item_id": item}, ensure_ascii=ascii_only) for user, item in pairs]
     path.write_text("\n".join(lines), "utf-8")
     assert read_source(path).interactions.rows() == [(f"u{user}", str(item)) for user, item in pairs]
 

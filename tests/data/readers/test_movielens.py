@@ -99,9 +99,7 @@ def test_what_is_wrong_is_said(write, tmp_path, name, content, message):
 def test_a_broken_title_line_is_named(write):
     path = write("u.data", LAYOUTS["100k"]["u.data"])
     write("u.item", "1|A|\n".encode("latin-1"))
-    with pytest.raises(
-        UserError, match=r"line 1 of .*u\.item, split at every bar, gives 3 instead of 24 fields"
-    ):
+    with pytest.raises(UserError, match=r"line 1 of .*u\.item, split at every bar, gives 3 instead of 24 fields"):
         read_source(path)
 
 

@@ -59,9 +59,7 @@ def test_what_is_wrong_is_said(tmp_path, frame, message):
 def test_items_that_cannot_be_integers_are_refused(write, tmp_path):
     pl.DataFrame({"user_id": [1], "item_id": [1]}).write_parquet(tmp_path / "interactions.parquet")
     write("items.csv", "item_id,text\n1,A\nB2,C\n")
-    with pytest.raises(
-        UserError, match=r"items.csv has the item_id 'B2', but the interactions' are integers"
-    ):
+    with pytest.raises(UserError, match=r"items.csv has the item_id 'B2', but the interactions' are integers"):
         read_source(tmp_path)
 
 

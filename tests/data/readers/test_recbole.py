@@ -8,9 +8,7 @@ from slmrec.data.readers import read_source
 from slmrec.errors import UserError
 
 INTER = (
-    "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
-    "196\t01\t3\t881250949\n"
-    "186\t302\t4.5\t891717742.0\n"
+    "user_id:token\titem_id:token\trating:float\ttimestamp:float\n196\t01\t3\t881250949\n186\t302\t4.5\t891717742.0\n"
 )
 ITEM = (
     "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"

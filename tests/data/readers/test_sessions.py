@@ -38,9 +38,7 @@ def test_what_is_wrong_is_said(write, tmp_path):
     with pytest.raises(UserError, match=r"line 2 of .*test\.txt holds nothing, but needs at least 1 ids"):
         read_source(tmp_path)
     write("test.txt", "1 2\n3,4\n")
-    with pytest.raises(
-        UserError, match=r"line 2 of .*test\.txt has the id '3,4'; separate the ids by blanks"
-    ):
+    with pytest.raises(UserError, match=r"line 2 of .*test\.txt has the id '3,4'; separate the ids by blanks"):
         read_source(tmp_path)
     with pytest.raises(UserError, match=r"a folder with train\.txt and test\.txt; give the folder"):
         read_source(train, format="sessions")
@@ -60,8 +58,7 @@ def test_lines_that_begin_with_a_user_are_not_taken_for_sessions(write, tmp_path
 def test_real_sample(sample):
     folder = sample("yoochoose64")
     train, test = (
-        [line.split() for line in (folder / name).read_text().splitlines()]
-        for name in ("train.txt", "test.txt")
+        [line.split() for line in (folder / name).read_text().splitlines()] for name in ("train.txt", "test.txt")
     )
     assert (len(train), len(test)) == (116_167, 15_324)  # as its README says
     raw = read_source(folder)

@@ -130,13 +130,10 @@ def _entry(path: Path, number: int, line: str) -> dict:
                 entry = ast.literal_eval(line.strip())
         except (ValueError, SyntaxError) as error:
             raise UserError(
-                f"line {number} of {path} is neither JSON nor a Python dict: '{text.shown(line)}'; correct "
-                "that line"
+                f"line {number} of {path} is neither JSON nor a Python dict: '{text.shown(line)}'; correct that line"
             ) from error
     if not isinstance(entry, dict):
-        raise UserError(
-            f"line {number} of {path} is no object: '{text.shown(line)}'; write one object a line"
-        )
+        raise UserError(f"line {number} of {path} is no object: '{text.shown(line)}'; write one object a line")
     return entry
 
 

@@ -22,16 +22,12 @@ def is_parquet(path: Path) -> bool:
 def table(path: Path) -> Table:
     """Open a Parquet file as a table. Raises `UserError` if it is none, or is damaged."""
     if not is_parquet(path):
-        raise UserError(
-            f"{path} is not a Parquet file (it does not begin with {MAGIC.decode()}); name its format"
-        )
+        raise UserError(f"{path} is not a Parquet file (it does not begin with {MAGIC.decode()}); name its format")
     try:
         scan = pl.scan_parquet(path, glob=False)
         names = scan.collect_schema().names()
     except pl.exceptions.PolarsError as error:
-        raise UserError(
-            f"{path} is a damaged or cut-off Parquet file ({error}); fetch or make it again"
-        ) from error
+        raise UserError(f"{path} is a damaged or cut-off Parquet file ({error}); fetch or make it again") from error
 
     def load(wanted: Collection[str]) -> pl.DataFrame:
         try:

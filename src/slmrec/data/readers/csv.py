@@ -38,6 +38,4 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Raw:
     """
     file = files.the_one(path, PATTERNS)
     table = delimited.table(file)
-    return interactions.from_table(
-        table, beside.items_table(file.parent), columns, files.data_name(path), "csv"
-    )
+    return interactions.from_table(table, beside.items_table(file.parent), columns, files.data_name(path), "csv")

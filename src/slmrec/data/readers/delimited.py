@@ -181,8 +181,7 @@ def _quoted(path: Path, file: io.TextIOWrapper, dialect: Dialect) -> Iterator[tu
             return
         except csv.Error as error:
             raise UserError(
-                f"line {number} of {path} is not a whole record ({error}); look for a quote that is not "
-                "closed"
+                f"line {number} of {path} is not a whole record ({error}); look for a quote that is not closed"
             ) from error
         if fields:
             yield number, fields
@@ -202,9 +201,7 @@ def _refuse_bad_line(path: Path, dialect: Dialect, width: int) -> None:
 def _ragged(path: Path, dialect: Dialect, width: int, number: int, fields: list[str]) -> str:
     separator = SEPARATORS.get(dialect.separator, f"'{dialect.separator}'")
     wanted = f"the header's {width}" if dialect.header else f"{width}"
-    message = (
-        f"line {number} of {path}, split at every {separator}, gives {len(fields)} instead of {wanted} fields"
-    )
+    message = f"line {number} of {path}, split at every {separator}, gives {len(fields)} instead of {wanted} fields"
     line = dialect.separator.join(fields)
     others = [name for other, name in SEPARATORS.items() if other != dialect.separator and other in line]
     if len(fields) == 1 and others:

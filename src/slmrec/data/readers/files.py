@@ -34,9 +34,7 @@ def only(found: list[Path], folder: Path) -> Path:
     """Return the single element. Raises `UserError` naming them if there are several."""
     if len(found) > 1:
         listed = ", ".join(path.name for path in found)
-        raise UserError(
-            f"the folder {folder} holds several files that could be meant ({listed}); name one of them"
-        )
+        raise UserError(f"the folder {folder} holds several files that could be meant ({listed}); name one of them")
     return found[0]
 
 

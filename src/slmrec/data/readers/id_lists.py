@@ -19,8 +19,7 @@ def read(path: Path, least: int) -> pl.Series:
     if len(short):
         found = text.shown(" ".join(lists[short[0]])) or "nothing"
         raise UserError(
-            f"line {short[0] + 1} of {path} holds {found}, but needs at least {least} ids; correct or "
-            "remove it"
+            f"line {short[0] + 1} of {path} holds {found}, but needs at least {least} ids; correct or remove it"
         )
     return lists
 

@@ -7,9 +7,7 @@ from slmrec.data.readers import items, spelling
 from slmrec.data.readers.table import Table
 
 
-def from_table(
-    table: Table, beside: Table | None, columns: Mapping[str, str] | None, name: str, format: str
-) -> Raw:
+def from_table(table: Table, beside: Table | None, columns: Mapping[str, str] | None, name: str, format: str) -> Raw:
     """Return a table's interactions, with items from the table beside it.
 
     Only the columns needed are loaded. `text` may be mapped to a column of the interactions: then an item's

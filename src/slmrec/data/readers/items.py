@@ -69,9 +69,7 @@ def fitting(items: pl.DataFrame, interactions: pl.DataFrame, source: str) -> pl.
     ids = items["item_id"].cast(dtype, strict=False)
     if ids.null_count():
         other = items["item_id"].filter(ids.is_null())[0]
-        raise UserError(
-            f"{source} has the item_id '{other}', but the interactions' are integers; write both alike"
-        )
+        raise UserError(f"{source} has the item_id '{other}', but the interactions' are integers; write both alike")
     used = interactions["item_id"].unique()
     if not ids.is_in(used.implode()).any():
         raise UserError(

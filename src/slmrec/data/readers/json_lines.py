@@ -79,7 +79,5 @@ def _parsed(path: Path, number: int, line: str) -> dict:
             f"line {number} of {path} is not JSON ({error}): '{text.shown(line)}'; correct that line"
         ) from error
     if not isinstance(value, dict):
-        raise UserError(
-            f"line {number} of {path} is JSON but no object: '{text.shown(line)}'; write one object a line"
-        )
+        raise UserError(f"line {number} of {path} is JSON but no object: '{text.shown(line)}'; write one object a line")
     return value

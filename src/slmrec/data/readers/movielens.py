@@ -37,9 +37,7 @@ class Layout:
 
 LAYOUTS = {
     "u.data": Layout(r"\d+\t\d+\t[1-5]\t\d+", Dialect("\t"), "u.item", Dialect("|", latin1=True), 24),
-    "ratings.dat": Layout(
-        r"\d+::\d+::[\d.]+::\d+", Dialect("::"), "movies.dat", Dialect("::", latin1=True), 3
-    ),
+    "ratings.dat": Layout(r"\d+::\d+::[\d.]+::\d+", Dialect("::"), "movies.dat", Dialect("::", latin1=True), 3),
     "ratings.csv": Layout(
         "userId,movieId,rating,timestamp",
         Dialect(",", quoted=True, header=True),

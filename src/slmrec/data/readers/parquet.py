@@ -27,6 +27,4 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Raw:
     """
     file = files.the_one(path, PATTERNS)
     table = columnar.table(file)
-    return interactions.from_table(
-        table, beside.items_table(file.parent), columns, files.data_name(path), "parquet"
-    )
+    return interactions.from_table(table, beside.items_table(file.parent), columns, files.data_name(path), "parquet")

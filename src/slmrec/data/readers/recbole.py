@@ -48,8 +48,7 @@ def _table(path: Path) -> Table:
     fields = delimited.header(path, DIALECT)
     if len(fields) == 1:
         raise UserError(
-            f"the header of {path} holds no tab, but reads '{text.shown(fields[0])}'; separate the columns "
-            "by tabs"
+            f"the header of {path} holds no tab, but reads '{text.shown(fields[0])}'; separate the columns by tabs"
         )
     for field in fields:
         if field.rpartition(":")[2] not in TYPES:
@@ -69,9 +68,5 @@ def _table(path: Path) -> Table:
 
 def _spelled_out(frame: pl.DataFrame, groups: list[str]) -> pl.DataFrame:
     """Write sequences of tokens (``Animation Comedy``) as lists are read (``Animation, Comedy``)."""
-    bare = [
-        name
-        for name in groups
-        if name in frame.columns and not frame[name].str.contains(",", literal=True).any()
-    ]
+    bare = [name for name in groups if name in frame.columns and not frame[name].str.contains(",", literal=True).any()]
     return frame.with_columns(pl.col(bare).str.replace_all(" ", ", ", literal=True))

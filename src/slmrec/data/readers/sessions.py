@@ -33,15 +33,11 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Raw:
     """
     spelling.refuse_mapping(columns, "sessions")
     if not path.is_dir():
-        raise UserError(
-            f"{path} is one file, but sessions are a folder with {TRAIN} and {TEST}; give the folder"
-        )
+        raise UserError(f"{path} is one file, but sessions are a folder with {TRAIN} and {TEST}; give the folder")
     train, test = (_lists(files.the_one(path, [name])) for name in (TRAIN, TEST))
     valid = round(len(train) * VALID_FRACTION)
     if not valid:
-        raise UserError(
-            f"{path} has {len(train)} train sessions, of which no tenth can be set aside; give 5 or more"
-        )
+        raise UserError(f"{path} has {len(train)} train sessions, of which no tenth can be set aside; give 5 or more")
     frame = pl.concat([_sessions(train, "train"), _sessions(test, "test")])
     split = pl.Series("split", [0] * (len(train) - valid) + [1] * valid + [2] * len(test), dtype=pl.UInt8)
     frame = frame.with_columns(split).explode("item_id")

@@ -48,9 +48,7 @@ def resolve(
         theirs = mapping[ours] if ours in mapping else _recognised(ours, names, mapping, source)
         if theirs is not None and theirs in names:
             if names.count(theirs) > 1:
-                raise UserError(
-                    f"{source} has {names.count(theirs)} columns called '{theirs}'; rename all but one"
-                )
+                raise UserError(f"{source} has {names.count(theirs)} columns called '{theirs}'; rename all but one")
             found[ours] = theirs
         elif ours in required:
             raise UserError(_missing(ours, theirs, names, source))
@@ -73,13 +71,10 @@ def check_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
     owners: dict[str, str] = {}
     for ours, theirs in mapping.items():
         if ours not in COLUMNS:
-            raise UserError(
-                f"the column mapping names '{ours}', which is no column of ours{nearest(ours, COLUMNS)}"
-            )
+            raise UserError(f"the column mapping names '{ours}', which is no column of ours{nearest(ours, COLUMNS)}")
         if theirs in owners:
             raise UserError(
-                f"the column mapping gives '{theirs}' to both {owners[theirs]} and {ours}; map each to its "
-                "own column"
+                f"the column mapping gives '{theirs}' to both {owners[theirs]} and {ours}; map each to its own column"
             )
         owners[theirs] = ours
     return mapping
@@ -121,7 +116,4 @@ def _missing(ours: str, theirs: str | None, names: Sequence[str], source: str) -
         return f"{source} begins with {listed}, which is data and no header; name the columns in a first line"
     close = nearest(theirs or ours, names).partition("; known")[0]
     wanted = f"no column '{theirs}', which should be {ours}" if theirs else f"no column for {ours}"
-    return (
-        f"{source} has {wanted}; its columns are {listed}{close}; say with a column mapping which one is "
-        f"{ours}"
-    )
+    return f"{source} has {wanted}; its columns are {listed}{close}; say with a column mapping which one is {ours}"

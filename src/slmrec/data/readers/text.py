@@ -105,9 +105,7 @@ def head(path: Path) -> list[str]:
         if begin.startswith(magic):
             raise UserError(f"{path} is not plain text but {what}")
     if b"\0" in begin:
-        raise UserError(
-            f"{path} is not text but binary (a zero byte at offset {begin.index(0)}); give UTF-8 text"
-        )
+        raise UserError(f"{path} is not text but binary (a zero byte at offset {begin.index(0)}); give UTF-8 text")
     if b"\r" in begin and b"\n" not in begin:
         raise UserError(f"{path} ends its lines with carriage returns alone; save it with line feeds")
     if len(begin) == HEAD:
