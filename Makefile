@@ -8,13 +8,17 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (pinned packages; torch is the largest)"
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
 
 demo: setup
 	@$(VENV)/bin/slmrec run ml-100k --out $(RUN)
+	@echo
+	@echo "What the distilled student recommends to user 1:"
+	@$(VENV)/bin/slmrec recommend $(RUN)/student --user 1 --data $(RUN)/data -k 5
+	@echo "$(VENV)/bin/slmrec recommend $(RUN)/student --history '50,181,172'   # or any history of yours"
 
 test: setup
 	$(VENV)/bin/pytest

@@ -265,6 +265,11 @@ class _Job:
             ("student_ce", llm_cost(data, student, config)),
             ("student", taught),
         ]
+        missing = [(name, cost) for name, cost in self.ahead if not (self.out / name).exists()]
+        if missing:
+            minutes = sum(cost.seconds for _, cost in missing) / 60
+            tokens = ", ".join(f"{name} {cost.tokens:,}" for name, cost in missing)
+            self.monitor.say(f"training will take about {minutes:,.0f} min on this machine (tokens: {tokens})")
 
     def _progress(self, done: int, total: int, note: str) -> None:
         self.monitor.progress(done, total, note)

@@ -100,6 +100,7 @@ def _hush() -> None:
     """Keep the libraries' own chatter away; it is set before they are imported."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the reading of a GGUF file has a bar that obeys nothing else
     warnings.simplefilter("ignore")
 
 

@@ -1,6 +1,6 @@
 """From a data set to training batches: windows of histories, batches of similar length, padding on the right."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,9 +31,10 @@ class Example:
     """(R, K, D) float16: a teacher's block-end states at the targets, where there is a teacher."""
 
 
-def training_examples(
-    data: Dataset, max_length: int, supervise: Literal["every-position", "last-position"]
-) -> list[Example]:
+Supervise = Literal["every-position", "last-position"]
+
+
+def training_examples(data: Dataset, max_length: int, supervise: Supervise) -> list[Example]:
     """Cut the training split into sequences.
 
     "every-position": each user's events in consecutive windows, counted from the newest, so that every event but a
@@ -97,7 +98,7 @@ def pad(rows: Sequence[np.ndarray], value: int) -> Tensor:
     return torch.from_numpy(padded)
 
 
-def collate(examples: Sequence[Example]) -> Mapping[str, Any]:
+def collate(examples: Sequence[Example]) -> dict[str, Any]:
     """A batch: `input_ids` (B, L), `lengths` (B,), `labels` (B, R) with `IGNORED` where there is no target.
 
     With a teacher also `teacher` (P, K, D), its states at the batch's P targets, row by row.

@@ -18,7 +18,7 @@ import polars as pl
 
 from slmrec.data.catalogue import Catalogue
 from slmrec.data.dataset import Dataset
-from slmrec.data.preparation import Preparation
+from slmrec.data.preparation import Preparation, SplitRule
 from slmrec.data.raw import Raw
 from slmrec.data.readers import read_source
 from slmrec.data.sources import KNOWN, fetch
@@ -137,7 +137,7 @@ def _settled(preparation: Preparation, raw: Raw) -> Preparation:
     """Choose the split of "auto", and refuse what the source has no column for."""
     split = preparation.split
     if split == "auto":
-        given = "given" if "split" in raw.interactions.columns else "leave-one-out"
+        given: SplitRule = "given" if "split" in raw.interactions.columns else "leave-one-out"
         split = "time" if preparation.valid_from is not None else given
     for needed, column, what in (
         (preparation.min_rating is not None, "rating", "min_rating"),

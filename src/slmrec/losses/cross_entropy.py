@@ -30,7 +30,7 @@ def softmax_cross_entropy(states: Tensor, targets: Tensor, table: Tensor) -> Ten
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, states: Tensor, targets: Tensor, table: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx, states: Tensor, targets: Tensor, table: Tensor) -> Tensor:
         positions = max(1, states.shape[0])
         vectors = table[1:].float()  # (N, D)
         grad_states = torch.zeros_like(states, dtype=torch.float32) if ctx.needs_input_grad[0] else None
@@ -46,7 +46,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total / positions
 
     @staticmethod
-    def backward(ctx, upstream: Tensor):  # type: ignore[override]
+    def backward(ctx, upstream: Tensor):
         scale = upstream * ctx.scale
         grad_states, grad_table = (
             None if grad is None else (grad * scale).to(dtype)

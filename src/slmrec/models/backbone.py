@@ -64,7 +64,7 @@ def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, we
         raise UserError(f"backbone '{name}' is damaged or incomplete ({reason})") from error
     table = model.get_input_embeddings().weight.detach()
     prompts = tuple(
-        table[tokenizer(text, add_special_tokens=False).input_ids].clone() if text else table[:0].clone()
+        table[tokenizer(text, add_special_tokens=False).input_ids].clone() if tokenizer and text else table[:0].clone()
         for text in texts
     )
     kept = layers or available

@@ -146,18 +146,18 @@ class Recommender(PreTrainedModel):
             scores = self._eval_score(batch)
             scores[:, torch.from_numpy(~allowed).to(scores.device)] = -torch.inf
             if exclude_seen:
-                for row, history in enumerate(batch):
-                    scores[row, torch.from_numpy(history.astype(np.int64) - 1)] = -torch.inf
+                for place, seen in enumerate(batch):
+                    scores[place, torch.from_numpy(seen.astype(np.int64) - 1)] = -torch.inf
             best, columns = scores.topk(min(k, scores.shape[1]), dim=1)
-            for row in range(len(batch)):
-                found = torch.isfinite(best[row])
-                items = columns[row][found].cpu().numpy() + 1
+            for place in range(len(batch)):
+                found = torch.isfinite(best[place])
+                items = columns[place][found].cpu().numpy() + 1
                 frames.append(
                     pl.DataFrame(
                         {
-                            "user_id": [user_ids[start + row]] * len(items),
+                            "user_id": [user_ids[start + place]] * len(items),
                             "item_id": self.catalogue.ids(items),
-                            "score": best[row][found].float().cpu().numpy(),
+                            "score": best[place][found].float().cpu().numpy(),
                             "rank": np.arange(1, len(items) + 1, dtype=np.int64),
                         }
                     )
@@ -209,7 +209,9 @@ class Recommender(PreTrainedModel):
             "trained": sum(p.numel() for p in self.parameters() if p.requires_grad) if trained is None else trained,
         }
 
-    def save_pretrained(self, save_directory: str | Path, facts: Mapping[str, Any] | None = None, **kwargs) -> None:
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | Path, facts: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         """Write the model folder: config.json, model.safetensors, items.parquet, README.md (its card), whole or not.
 
         Args:
@@ -234,9 +236,10 @@ class Recommender(PreTrainedModel):
             UserError: it is missing, damaged, truncated, or another kind of folder.
         """
         folder = Path(folder)
-        kind_of_folder(folder, expected=cls.config_class.model_type)
+        kind_of_folder(folder, expected=cls.kind)
         try:
-            model, loading = super().from_pretrained(folder, *args, output_loading_info=True, **kwargs)
+            loaded: Any = super().from_pretrained(folder, *args, output_loading_info=True, **kwargs)
+            model, loading = loaded
             catalogue = Catalogue.load(folder / "items.parquet")
         except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, UserError):

@@ -21,6 +21,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import DynamicCache
+from transformers.cache_utils import CacheLayerMixin
 
 from slmrec.data import PADDING
 from slmrec.errors import UserError
@@ -204,6 +205,9 @@ class SLMRec(Recommender):
             use_cache=True,
         )
         for layer in cache.layers:
+            assert isinstance(layer, CacheLayerMixin)
+            assert layer.keys is not None
+            assert layer.values is not None
             layer.keys = layer.keys.expand(rows, -1, -1, -1)
             layer.values = layer.values.expand(rows, -1, -1, -1)
         return cache

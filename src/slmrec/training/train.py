@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 import transformers
+from accelerate import PartialState
 from torch import Tensor
 
 from slmrec.data import Dataset
-from slmrec.data.batches import Example, training_examples
+from slmrec.data.batches import Example, Supervise, training_examples
 from slmrec.errors import UserError
 from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import Popularity, Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
@@ -85,8 +86,8 @@ def distill(
     teacher: SLMRec,
     data: Dataset,
     out: Path,
-    student: StudentOptions = StudentOptions(),
-    distillation: DistillationOptions = DistillationOptions(),
+    student: StudentOptions | None = None,
+    distillation: DistillationOptions | None = None,
     item_vectors: Tensor | None = None,
     progress: Progress | None = None,
 ) -> SLMRec:
@@ -96,14 +97,15 @@ def distill(
         teacher: the trained teacher; it stays as it is.
         data: the data set that it was trained on.
         out: model folder of the student.
-        student: depth and training of the student; the rest of its shape is the teacher's.
-        distillation: blocks and losses.
+        student: depth and training of the student, `StudentOptions()` if unset; the rest of its shape is the teacher's.
+        distillation: blocks and losses, `DistillationOptions()` if unset.
         item_vectors: (N, d) float, where the student's item table starts; None: the teacher's table.
         progress: told after every step.
 
     Raises:
         UserError: the student is deeper than the teacher, or the layers do not divide into the blocks.
     """
+    student, distillation = student or StudentOptions(), distillation or DistillationOptions()
     check_pair(teacher, student.layers, distillation.blocks)
     check_catalogue(teacher, data.catalogue)
     options = student_shape(teacher, student)
@@ -201,23 +203,23 @@ def _train(
     options: Any,
     training: TrainingOptions,
     out: Path,
-    examples: Sequence[Example] | str,
+    examples: Sequence[Example] | Supervise,
     progress: Progress | None = None,
 ) -> Recommender:
     """Build, train, save; ``options`` and the data name the job, so that only its own checkpoints are taken up."""
     check_replaceable(out, "config.json")
     job = {"data": data.fingerprint, "options": options if isinstance(options, dict) else asdict(options)}
     work = out.parent / f".{out.name}.work"
-    if work.exists() and read_json(work / "job.json", "training in progress") != _plain(job):
-        shutil.rmtree(work)
-    work.mkdir(parents=True, exist_ok=True)
-    write_json(work / "job.json", _plain(job))
+    processes = PartialState(cpu=not torch.accelerator.is_available())  # one, or those of a torchrun
+    if processes.is_main_process:
+        _claim(work, job)
+    processes.wait_for_everyone()
     transformers.set_seed(training.seed)
     module = build()
     model = module.model
     model.catalogue = data.catalogue
     if isinstance(examples, str):
-        examples = training_examples(data, model.config.max_length, examples)  # type: ignore[arg-type]
+        examples = training_examples(data, model.config.max_length, examples)
     if not examples:
         raise UserError(
             f"data set '{data.name}' has no user with two training interactions; nothing can be learnt from it"
@@ -227,12 +229,22 @@ def _train(
     if isinstance(model, SLMRec) and model.config.lora:
         model.merge_lora()
     model.requires_grad_(False).eval()
-    model.save_pretrained(out, {"data": describe_data(data), "training": trained.to_json()})
-    shutil.rmtree(work)
+    if processes.is_main_process:
+        model.save_pretrained(out, {"data": describe_data(data), "training": trained.to_json()})
+        shutil.rmtree(work)
+    processes.wait_for_everyone()
     return model
 
 
-def _supervision(reading: str) -> str:
+def _claim(work: Path, job: dict[str, Any]) -> None:
+    """Make the folder of a training in progress; what another job left there is thrown away."""
+    if work.exists() and read_json(work / "job.json", "training in progress") != _plain(job):
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    write_json(work / "job.json", _plain(job))
+
+
+def _supervision(reading: str) -> Supervise:
     return "every-position" if reading == "every-position" else "last-position"
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +113,7 @@ class RecommenderTrainer(Trainer):
         super().__init__(
             model=module,
             args=_arguments(options, work, self.steps_per_epoch, self.has_valid),
-            train_dataset=examples,  # type: ignore[arg-type]
+            train_dataset=examples,
             eval_dataset=examples if self.has_valid else None,  # never read: `evaluate` ranks the validation split
             data_collator=collate,
             callbacks=callbacks,
@@ -128,13 +128,16 @@ class RecommenderTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         options = self.options
         sampler = LengthBatches(self.lengths, options.batch_size, options.gradient_accumulation, options.seed)
-        loader = DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator)
+        loader: DataLoader = DataLoader(
+            cast(Any, self.train_dataset), batch_sampler=sampler, collate_fn=self.data_collator
+        )
         return self.accelerator.prepare(loader)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
             self.optimizer = torch.optim.AdamW(
-                parameter_groups(model or self.model, self.options), betas=(0.9, self.options.adam_beta2)
+                parameter_groups(model or cast(nn.Module, self.model), self.options),
+                betas=(0.9, self.options.adam_beta2),
             )
         return self.optimizer
 

@@ -40,9 +40,9 @@ def read(path: Path, columns: Mapping[str, str] | None = None) -> Raw:
     again = (~users.is_first_distinct()).arg_true()
     if len(again):
         user = users[again[0]]
+        first = users.to_list().index(user)
         raise UserError(
-            f"line {again[0] + 1} of {file} is of user {user}, who has line {users.index_of(user) + 1} "
-            "already; join the two lines"
+            f"line {again[0] + 1} of {file} is of user {user}, who has line {first + 1} already; join the two lines"
         )
     frame = pl.DataFrame([users, lists.list.slice(1).alias("item_id")]).explode("item_id")
     return Raw(frame, items.of_table(table, frame), files.data_name(path), "sequences")

@@ -1,0 +1,63 @@
+"""SASRec of the default recipe on the published Amazon splits, several seeds, full ranking, seen items masked.
+
+    python benchmarks/sasrec.py SOURCE … [--seeds 3] [--work FOLDER] [--result FILE]
+
+SOURCE: a folder with the S3-Rec sequences.txt (and items.tsv), as amazon14-beauty. A seed whose result stands in
+the result file is not run again; one that was cut off goes on from its checkpoint in the work folder.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+
+from provenance import provenance
+
+from slmrec.data import prepare_source
+from slmrec.evaluation import evaluate
+from slmrec.files import write_json
+from slmrec.recipe import load_recipe
+from slmrec.training.train import train_sasrec
+
+PUBLISHED = {"amazon14-beauty": 0.0531, "amazon14-sports": 0.0314}
+"""NDCG@10 of SASRec with sampled softmax on these splits, seen items masked (eSASRec benchmark)."""
+RESULT = Path(__file__).parent / "results" / "sasrec.json"
+
+
+def main() -> None:
+    """Train and test what is missing from the result file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="+")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--work", type=Path, default=Path("runs/sasrec"))
+    parser.add_argument("--result", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    recipe = load_recipe("default")
+    found = json.loads(arguments.result.read_text()) if arguments.result.exists() else {}
+    for source in arguments.sources:
+        data = prepare_source(source, preparation=recipe.preparation)
+        entry = found.setdefault(data.name, {"published_NDCG@10": PUBLISHED.get(data.name), "seeds": {}})
+        for seed in range(arguments.seeds):
+            if str(seed) in entry["seeds"]:
+                continue
+            options = replace(recipe.sasrec, training=replace(recipe.sasrec.training, seed=seed))
+            folder = arguments.work / f"{data.name}-{seed}"
+            model = train_sasrec(data, options, folder, lambda *told: print(*told, end="\r"))
+            training = json.loads((folder / "training.json").read_text())
+            entry["seeds"][str(seed)] = {
+                "test": evaluate(model, data).metrics,
+                "valid_NDCG@10": max(row["valid_NDCG@10"] for row in training["log"]),
+                "epochs": len(training["log"]),
+                "seconds": round(training["seconds"], 1),
+                "options": training["options"],
+                "provenance": provenance(),
+            }
+            values = [run["test"]["NDCG@10"] for run in entry["seeds"].values()]
+            entry["NDCG@10"] = {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None}
+            write_json(arguments.result, found)
+            print(data.name, seed, entry["seeds"][str(seed)]["test"], entry["NDCG@10"])
+
+
+if __name__ == "__main__":
+    main()
