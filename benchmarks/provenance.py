@@ -13,7 +13,9 @@ def provenance() -> dict[str, Any]:
     here = Path(__file__).parent
     git = ["git", "-C", str(here)]
     commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-    changed = subprocess.run([*git, "status", "--porcelain", "--", "../src"], capture_output=True, text=True, check=True)
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--", "../src"], capture_output=True, text=True, check=True
+    )
     return {
         "commit": commit.stdout.strip() + ("+" if changed.stdout.strip() else ""),
         "machine": machine(),

@@ -1,6 +1,6 @@
 """SASRec of the default recipe on the published Amazon splits, several seeds, full ranking, seen items masked.
 
-    python benchmarks/sasrec.py SOURCE … [--seeds 3] [--work FOLDER] [--result FILE]
+    python benchmarks/sasrec.py SOURCE … [--seeds 3] [--work FOLDER] [--result FILE] [--sasrec.KEY VALUE …]
 
 SOURCE: a folder with the S3-Rec sequences.txt (and items.tsv), as amazon14-beauty. A seed whose result stands in
 the result file is not run again; one that was cut off goes on from its checkpoint in the work folder.
@@ -8,7 +8,7 @@ the result file is not run again; one that was cut off goes on from its checkpoi
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -32,8 +32,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("runs/sasrec"))
     parser.add_argument("--result", type=Path, default=RESULT)
-    arguments = parser.parse_args()
-    recipe = load_recipe("default")
+    arguments, rest = parser.parse_known_args()
+    keys = [key.removeprefix("--").replace("-", "_") for key in rest[::2]]
+    recipe = load_recipe("default", dict(zip(keys, rest[1::2], strict=True)))
     found = json.loads(arguments.result.read_text()) if arguments.result.exists() else {}
     for source in arguments.sources:
         data = prepare_source(source, preparation=recipe.preparation)
@@ -50,7 +51,7 @@ def main() -> None:
                 "valid_NDCG@10": max(row["valid_NDCG@10"] for row in training["log"]),
                 "epochs": len(training["log"]),
                 "seconds": round(training["seconds"], 1),
-                "options": training["options"],
+                "options": asdict(options),
                 "provenance": provenance(),
             }
             values = [run["test"]["NDCG@10"] for run in entry["seeds"].values()]

@@ -89,7 +89,8 @@ def run(
     """
     job = _Job(source, Path(out), recipe, recipe_name, monitor, format, columns)
     job.check()
-    job.stages()
+    if not job.done:
+        job.stages()
     return job.out
 
 
@@ -131,11 +132,16 @@ class _Job:
                     f"{self.out} holds a run with another {', '.join(differing[:4])}"
                     f"{' and more' if len(differing) > 4 else ''}; give another --out, or remove that folder"
                 )
-        if all((self.out / name).exists() for name in ("metrics.json", "report.html", *MODELS)):
+        if self.done:
             return
         teacher = self.recipe.teacher
         if not (self.out / "teacher").exists():
             check_backbone(teacher.backbone, teacher.layers, self.monitor.say)
+
+    @property
+    def done(self) -> bool:
+        """Whether every result is there."""
+        return all((self.out / name).exists() for name in ("data", *MODELS, "metrics.json", "report.html"))
 
     # -- stages -----------------------------------------------------------------------------------------------
 
