@@ -1,6 +1,6 @@
 """The main job on a source, its quality, curves and times as one small JSON file.
 
-    python benchmarks/run.py SOURCE --run RUN --result benchmarks/results/NAME.json [--recipe NAME] [--SECTION.KEY VALUE …]
+    python benchmarks/run.py SOURCE --run RUN --result FILE [--recipe NAME] [--SECTION.KEY VALUE …]
 
 Goes on with RUN if it was cut off, and only writes the result if it is finished.
 """
@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from provenance import provenance
-
 from slmrec.evaluation import METRICS
 from slmrec.files import write_json
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from provenance import provenance
-
 from slmrec.data import prepare_source
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json

@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from provenance import provenance
 
+from provenance import provenance
 from slmrec.data import prepare_source
 from slmrec.data.batches import collate, training_examples
 from slmrec.files import write_json
