@@ -138,6 +138,7 @@ class RecommenderTrainer(Trainer):
             self.optimizer = torch.optim.AdamW(
                 parameter_groups(model or cast(nn.Module, self.model), self.options),
                 betas=(0.9, self.options.adam_beta2),
+                fused=True,
             )
         return self.optimizer
 
