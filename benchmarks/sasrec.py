@@ -47,8 +47,8 @@ def main() -> None:
             training = json.loads((folder / "training.json").read_text())
             entry["seeds"][str(seed)] = {
                 "test": evaluate(model, data).metrics,
-                "valid_NDCG@10": max(row["valid_NDCG@10"] for row in training["log"]),
-                "epochs": len(training["log"]),
+                "valid_NDCG@10": max(row.get("valid_NDCG@10", 0.0) for row in training["log"]),
+                "epochs": round(training["log"][-1]["epoch"]),
                 "seconds": round(training["seconds"], 1),
                 "options": asdict(options),
                 "provenance": provenance(),

@@ -231,6 +231,8 @@ def _train(
     model.requires_grad_(False).eval()
     if processes.is_main_process:
         model.save_pretrained(out, {"data": describe_data(data), "training": trained.to_json()})
+        if (work / "runs").exists():
+            shutil.move(work / "runs", out / "tensorboard")
         shutil.rmtree(work)
     processes.wait_for_everyone()
     return model

@@ -42,7 +42,8 @@ class Trained:
     best_epoch: float
     """Epoch whose weights were kept: the best on validation."""
     log: list[dict[str, Any]]
-    """A row an epoch: epoch, step, loss and its parts (means since the last row), valid_NDCG@10, valid_HR@10."""
+    """Rows: epoch, step, loss and its parts (means since the last row); after an evaluation also valid_NDCG@10 and
+    valid_HR@10."""
     options: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -105,14 +106,15 @@ class RecommenderTrainer(Trainer):
         self.steps_per_epoch = math.ceil(len(examples) / options.batch_size)
         self.has_valid = len(data.cases("valid").users) > 0
         self.parts: dict[str, list[Tensor]] = defaultdict(list)
-        callbacks: list[TrainerCallback] = [_Clock()]
+        every = _steps_between_evaluations(options, self.steps_per_epoch)
+        callbacks: list[TrainerCallback] = [_Clock(), _Log(every)]
         if options.patience and self.has_valid:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
         if progress:
             callbacks.append(_Report(progress))
         super().__init__(
             model=module,
-            args=_arguments(options, work, self.steps_per_epoch, self.has_valid),
+            args=_arguments(options, work, every, self.has_valid),
             train_dataset=examples,
             eval_dataset=examples if self.has_valid else None,  # never read: `evaluate` ranks the validation split
             data_collator=collate,
@@ -153,7 +155,6 @@ class RecommenderTrainer(Trainer):
         """Rank the validation split over the whole catalogue."""
         module = self.accelerator.unwrap_model(self.model)
         model: Recommender = module.model
-        model.eval()
         found = evaluate(
             model, self.valid_data, "valid", max_cases=self.options.valid_users, seed=self.options.seed
         ).metrics
@@ -189,10 +190,12 @@ def parameter_groups(module: nn.Module, options: TrainingOptions) -> list[dict[s
     ]
 
 
-def _arguments(options: TrainingOptions, work: Path, steps_per_epoch: int, has_valid: bool) -> TrainingArguments:
+def _steps_between_evaluations(options: TrainingOptions, steps_per_epoch: int) -> int:
     every = steps_per_epoch * options.evaluate_every
-    if options.max_steps > 0:
-        every = min(every, options.max_steps)
+    return min(every, options.max_steps) if options.max_steps > 0 else every
+
+
+def _arguments(options: TrainingOptions, work: Path, every: int, has_valid: bool) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(work),
         num_train_epochs=options.epochs,
@@ -207,8 +210,7 @@ def _arguments(options: TrainingOptions, work: Path, steps_per_epoch: int, has_v
         bf16=options.precision == "bf16",
         fp16=options.precision == "fp16",
         seed=options.seed,
-        logging_strategy="steps",
-        logging_steps=every,
+        logging_strategy="no",  # `_Log` says when
         logging_nan_inf_filter=False,
         eval_strategy="steps" if has_valid else "no",
         eval_steps=every,
@@ -255,6 +257,18 @@ class _Clock(TrainerCallback, ExportableState):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if logs and not math.isfinite(logs.get("loss", 0.0)):
             raise FloatingPointError(f"the training loss is {logs['loss']} at step {state.global_step}")
+
+
+class _Log(TrainerCallback):
+    """Logs the loss at every evaluation, and between them where they are far apart: a curve needs points."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.between = max(25, math.ceil(every / 8))
+
+    def on_step_end(self, args, state, control, **kwargs):
+        since = state.global_step % self.every
+        control.should_log = since == 0 or (since % self.between == 0 and self.every - since >= self.between // 2)
 
 
 class _Report(TrainerCallback):

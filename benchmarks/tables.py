@@ -1,0 +1,132 @@
+"""docs/results.md and the result block of README.md, from the JSON in benchmarks/results.
+
+    python benchmarks/tables.py [--check]
+
+--check writes nothing and fails where a text is not what the JSON gives.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+TITLES = {
+    "popularity": "popularity",
+    "sasrec": "SASRec",
+    "teacher": "teacher",
+    "student_ce": "student, cross-entropy alone",
+    "student": "student, distilled",
+}
+SHOWN = ("HR@10", "NDCG@10", "MRR")
+MARKS = ("<!-- results: benchmarks/tables.py -->", "<!-- end of results -->")
+
+
+def run_table(result: dict[str, Any]) -> list[str]:
+    """Quality, size and time of a run's models."""
+    lines = [
+        "| model | layers | " + " | ".join(SHOWN) + " | parameters held | training | test users/s |",
+        "|---|---|" + "---|" * (len(SHOWN) + 3),
+    ]
+    layers = {"teacher": result["recipe"]["teacher"]["layers"]}
+    layers |= dict.fromkeys(("student_ce", "student"), result["recipe"]["student"]["layers"])
+    for name, model in result["models"].items():
+        cells = [TITLES[name], str(layers.get(name, "–"))]
+        cells += [f"{model['metrics'][metric]:.4f}" for metric in SHOWN]
+        cells += [f"{model['parameters']['without_vocabulary']:,}", f"{model['training_seconds']:,.0f} s"]
+        speed = result["dataset"]["users"] / max(model["evaluation_seconds"], 0.01)
+        lines.append("| " + " | ".join([*cells, f"{speed:,.0f}"]) + " |")
+    machine = result["ran_on"]
+    total = sum(stage["seconds"] for stage in result["stages"]) / 60
+    lines += [
+        "",
+        f"{result['dataset']['name']}, {result['dataset']['users']:,} users, test split, full catalogue, seen items "
+        f"masked, ties against the model, one seed; all stages together {total:.1f} min on {machine['cores']} cores of "
+        f"{machine['cpu']}, torch {machine['torch']}, {result['written']['finished'][:10]}. `{result['command']}`",
+    ]
+    return lines
+
+
+def loss_table(result: dict[str, Any]) -> list[str]:
+    """First and last of what the distilled student's loss is made of."""
+    rows = [row for row in result["models"]["student"]["log"] if "cosine" in row]
+    parts = ("cross_entropy", "cosine", "norm", "multi_supervision")
+    lines = ["| part of the distilled student's loss | first | last |", "|---|---|---|"]
+    return lines + [f"| {part.replace('_', ' ')} | {rows[0][part]:,.4g} | {rows[-1][part]:,.4g} |" for part in parts]
+
+
+def sasrec_table(result: dict[str, Any]) -> list[str]:
+    """Seeds of SASRec on the published splits."""
+    lines = [
+        "| data | seeds | NDCG@10 mean ± sd | HR@10 mean | published NDCG@10 | seconds a seed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, entry in result.items():
+        seeds = list(entry["seeds"].values())
+        spread = "" if entry["NDCG@10"]["sd"] is None else f" ± {entry['NDCG@10']['sd']:.4f}"
+        hits = sum(seed["test"]["HR@10"] for seed in seeds) / len(seeds)
+        seconds = sum(seed["seconds"] for seed in seeds) / len(seeds)
+        cells = [name, str(len(seeds)), f"{entry['NDCG@10']['mean']:.4f}{spread}", f"{hits:.4f}"]
+        lines.append("| " + " | ".join([*cells, f"{entry['published_NDCG@10']}", f"{seconds:,.0f}"]) + " |")
+    return lines
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """A result, None while it is not there."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def results_page() -> str:
+    """docs/results.md."""
+    lines = ["# Results", "", "Written by `python benchmarks/tables.py` from `benchmarks/results/*.json`.", ""]
+    for name, title in (
+        ("run-ml-100k", "The main job on MovieLens-100K, recipe `default`"),
+        ("run-ml-100k-paper", "The main job on MovieLens-100K, recipe `paper`"),
+        ("run-beauty-paper", "The main job on Amazon 2014 Beauty, recipe `paper`"),
+    ):
+        if result := read(name):
+            lines += [f"## {title}", "", *run_table(result), "", *loss_table(result), ""]
+    if result := read("sasrec"):
+        lines += ["## SASRec on the published Amazon splits", "", *sasrec_table(result), ""]
+        changed = next(iter(next(iter(result.values()))["seeds"].values()))["options"]
+        shape = ", ".join(f"{key} {value}" for key, value in changed.items() if key != "training")
+        lines += [f"Full ranking, seen items masked. {shape}, {changed['training']['loss']}.", ""]
+    if result := read("prepare"):
+        lines += [
+            "## Preparation",
+            "",
+            f"{result['interactions']:,} interactions from Parquet through filters, 5-core, order, split and ids to "
+            f"the data folder: {result['seconds']:.1f} s, peak {result['peak_gib']:.2f} GiB, on "
+            f"{result['machine']['cores_used']} cores (load before: {result['machine']['load_before']:.1f}).",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def readme() -> str:
+    """README.md with its result block as the JSON has it."""
+    text = (ROOT / "README.md").read_text()
+    result = read("run-ml-100k")
+    assert result is not None
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    return "\n".join([before + MARKS[0], "", *run_table(result), "", MARKS[1] + after])
+
+
+def main() -> None:
+    """Write the texts, or compare them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    for path, text in ((ROOT / "docs" / "results.md", results_page()), (ROOT / "README.md", readme())):
+        if not check:
+            path.write_text(text)
+        elif path.read_text() != text:
+            sys.exit(f"{path.relative_to(ROOT)} is not what benchmarks/results gives; run python benchmarks/tables.py")
+
+
+if __name__ == "__main__":
+    main()
