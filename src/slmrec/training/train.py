@@ -123,7 +123,10 @@ def distill(
     if cache_pays(distillation, epochs, examples, teacher):
         layers = block_ends(teacher.num_layers, distillation.blocks, "teacher")
         folder = out.parent / f".{out.name}.teacher_states"
-        states = teacher_states(teacher, examples, layers, folder, progress)
+        # Forward through the teacher once, forward and backward through the student in every epoch.
+        share = teacher.num_layers / (teacher.num_layers + 3 * student.layers * epochs)
+        states = teacher_states(teacher, examples, layers, folder, _part(progress, 0.0, share))
+        progress = _part(progress, share, 1.0)
         taught: Sequence[Example] = TaughtExamples(examples, states)
     else:
         taught = examples
@@ -244,6 +247,13 @@ def _claim(work: Path, job: dict[str, Any]) -> None:
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
     write_json(work / "job.json", _plain(job))
+
+
+def _part(progress: Progress | None, start: float, end: float) -> Progress | None:
+    """Progress of a part of the work, told as that of the whole, in thousandths."""
+    if progress is None:
+        return None
+    return lambda done, total, note: progress(round(1000 * (start + (end - start) * done / total)), 1000, note)
 
 
 def _supervision(reading: str) -> Supervise:
