@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig,
 
 from slmrec.data.sources import KNOWN, Report, fetch
 from slmrec.errors import UserError
+from slmrec.files import whole_folder
 
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 """Where decoders keep the norm after their last layer: LLaMA and most, GPT-2, OPT and BLOOM-likes, Phi."""
@@ -139,10 +140,32 @@ def _parse(config: dict[str, Any]) -> PretrainedConfig:
 
 def _locate(name: str, report: Report | None = None) -> tuple[str, dict[str, Any]]:
     """Where transformers finds the backbone, and the options it needs."""
-    folder = fetch(name, report) if name in KNOWN else Path(name)
+    folder = _converted(fetch(name, report), report) if name in KNOWN else Path(name)
     if folder.is_dir():
         quantised = sorted(folder.glob("*.gguf"))
         if quantised and not (folder / "config.json").exists():
             return str(folder), {"gguf_file": quantised[0].name}
         return str(folder), {}
     return name, {}
+
+
+def _converted(folder: Path, report: Report | None) -> Path:
+    """A packaged GGUF file as a folder of transformers' own, made once: reading GGUF takes a quarter of a minute."""
+    target = folder.with_name(f"{folder.name}.transformers")
+    if (target / "config.json").exists():
+        return target
+    files = sorted(folder.glob("*.gguf"))
+    if not files:
+        raise UserError(
+            f"'{folder.name}' is a packaged data set, not a backbone; the packaged backbone is smollm2-135m"
+        )
+    if report:
+        report(f"converting {folder.name}")
+    model = AutoModel.from_pretrained(str(folder), gguf_file=files[0].name, dtype=torch.float32)
+    # It was dequantised on loading, but still calls itself quantised, and such a model refuses to be saved.
+    del model.config.quantization_config
+    model.hf_quantizer = None
+    with whole_folder(target, marker="config.json") as scratch:
+        model.save_pretrained(scratch)
+        AutoTokenizer.from_pretrained(str(folder), gguf_file=files[0].name).save_pretrained(scratch)
+    return target
