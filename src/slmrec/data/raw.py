@@ -45,7 +45,7 @@ def interactions_frame(
     Raises `UserError` for a column that is missing or mapped twice, and naming the first row with a null id,
     a rating that is no number or a time that is no time.
     """
-    columns = _checked_mapping(columns)
+    columns = checked_mapping(columns)
     user_column = _column(frame, "user_id", columns, place)
     item_column = _column(frame, "item_id", columns, place)
     series = [_ids(frame[user_column], place, "user_id"), _ids(frame[item_column], place, "item_id")]
@@ -66,7 +66,7 @@ def items_frame(
     A mapped column that this frame lacks is looked for under our own name. Blank text becomes null. Raises
     `UserError` for a missing column or naming the first row with a null id.
     """
-    columns = {ours: theirs for ours, theirs in _checked_mapping(columns).items() if theirs in frame.columns}
+    columns = {ours: theirs for ours, theirs in checked_mapping(columns).items() if theirs in frame.columns}
     item_column = _column(frame, "item_id", columns, place)
     text_column = _optional_column(frame, "text", columns, place) or _column(frame, "text", columns, place)
     text = pl.col(text_column).cast(pl.String).str.strip_chars().replace("", None).alias("text")
@@ -74,7 +74,8 @@ def items_frame(
     return frame.select(text, *others).insert_column(0, _ids(frame[item_column], place, "item_id"))
 
 
-def _checked_mapping(columns: Mapping[str, str] | None) -> dict[str, str]:
+def checked_mapping(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the mapping as a dict. Raises `UserError` for a name not ours, or a column given twice."""
     columns = dict(columns or {})
     taken: dict[str, str] = {}
     for ours, theirs in columns.items():

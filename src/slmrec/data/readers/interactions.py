@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from slmrec.data.raw import Raw, interactions_frame
+from slmrec.data.raw import Raw, checked_mapping, interactions_frame
 from slmrec.data.readers import items, spelling
 from slmrec.data.readers.table import Table
 
@@ -15,7 +15,7 @@ def from_table(table: Table, beside: Table | None, columns: Mapping[str, str] | 
 
     Raises `UserError` for columns that are missing, doubled or ambiguous, and whatever is wrong with a row.
     """
-    mapping = spelling.check_mapping(columns)
+    mapping = checked_mapping(columns)
     text_beside = beside is not None and mapping.get("text") in (None, *beside.names)
     sought = {ours: theirs for ours, theirs in mapping.items() if ours != "text" or not text_beside}
     found = spelling.resolve(table.names, sought, f"{table.path}{table.note}")

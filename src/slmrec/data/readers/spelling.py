@@ -9,7 +9,7 @@ decides.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from slmrec.data.raw import COLUMNS
+from slmrec.data.raw import checked_mapping
 from slmrec.errors import UserError, nearest
 
 SPELLINGS = {
@@ -41,7 +41,7 @@ def resolve(
     Raises `UserError` for a column that is missing, doubled, or not to be told from another; and for a
     mapping with a name that is not ours, or one column given twice.
     """
-    mapping = check_mapping(mapping)
+    mapping = checked_mapping(mapping)
     required = [*required, *(ours for ours in mapping if ours not in required)]
     found: dict[str, str] = {}
     for ours in dict.fromkeys([*required, *optional]):
@@ -63,21 +63,6 @@ def recognised(names: Sequence[str]) -> bool:
 def has_text(names: Sequence[str], mapping: Mapping[str, str] | None) -> bool:
     """Tell whether there is a text or title column among the names."""
     return bool(_fitting("text", names)) or (mapping or {}).get("text") in names
-
-
-def check_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the mapping as a dict. Raises `UserError` for a name not ours, or a column given twice."""
-    mapping = dict(mapping or {})
-    owners: dict[str, str] = {}
-    for ours, theirs in mapping.items():
-        if ours not in COLUMNS:
-            raise UserError(f"the column mapping names '{ours}', which is no column of ours{nearest(ours, COLUMNS)}")
-        if theirs in owners:
-            raise UserError(
-                f"the column mapping gives '{theirs}' to both {owners[theirs]} and {ours}; map each to its own column"
-            )
-        owners[theirs] = ours
-    return mapping
 
 
 def plain(name: str) -> str:
