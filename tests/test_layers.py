@@ -8,6 +8,7 @@ LAYERS = [
     "files",
     "data",
     "losses",
+    "engine",
     "models",
     "evaluation",
     "report",

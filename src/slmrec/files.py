@@ -52,15 +52,21 @@ def check_replaceable(path: Path, marker: str) -> None:
         raise UserError(f"{path} holds files but no {marker}: not ours to replace; choose another path or empty it")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file whole: to a temporary name first, then renamed."""
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path`` that takes its place when the block ends without an exception."""
     scratch = path.with_name(f".{path.name}.part")
     try:
-        scratch.write_text(text, encoding="utf-8")
+        yield scratch
         os.replace(scratch, path)
-    except BaseException:
+    finally:
         scratch.unlink(missing_ok=True)
-        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file whole."""
+    with whole_file(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,6 +1,5 @@
 """The items: external ids, their text, and the indices that stand for them everywhere else."""
 
-import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ import polars as pl
 
 from slmrec.data.parquet import read_parquet, write_parquet
 from slmrec.errors import UserError
+from slmrec.files import whole_file
 
 PADDING = 0
 """The index that stands for no item; items have 1..N."""
@@ -41,13 +41,8 @@ class Catalogue:
 
     def save(self, path: Path) -> None:
         """Write the frame as Parquet, whole or not at all. Raises `UserError` if it cannot be written."""
-        path = Path(path)
-        scratch = path.with_name(f".{path.name}.part")
-        try:
+        with whole_file(Path(path)) as scratch:
             write_parquet(self.frame, scratch)
-            os.replace(scratch, path)
-        finally:
-            scratch.unlink(missing_ok=True)
 
     def index(self, ids: Iterable[object], unknown: Literal["error", "skip"] = "error") -> np.ndarray:
         """Return the indices of external ids, (len(ids),) int32; integers and their decimal spelling are one.

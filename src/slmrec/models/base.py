@@ -1,7 +1,8 @@
 """What every recommender here can do: score histories, recommend, be saved and loaded as one folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -14,13 +15,14 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PretrainedConfig, PreTrainedModel
 
 from slmrec.data import PADDING, Catalogue, Dataset
+from slmrec.engine import Precision, check_precision, like_lengths, top_k
 from slmrec.errors import UserError
 from slmrec.files import read_json, whole_folder, write_text
 from slmrec.models.card import model_card
 
 Id = str | int
-BATCH = 256
-"""Histories encoded at once by `recommend`."""
+TOKENS = 16_384
+"""Positions that run together through a small model."""
 
 
 class Recommender(PreTrainedModel):
@@ -57,22 +59,47 @@ class Recommender(PreTrainedModel):
         """Parameters of a language model's word table that the full model has and this one need not hold."""
         return 0
 
+    def use_precision(self, precision: Precision) -> Self:
+        """Run the model's matrix products in this precision from now on; returns the model.
+
+        Its weights stay as they are held and saved. What a reduced precision changes is measured in
+        docs/performance.md.
+
+        Raises:
+            UserError: no such precision, or none but fp32 for this kind of model.
+        """
+        check_precision(precision)
+        if precision != "fp32":
+            raise UserError(f"precision '{precision}' is for LLM recommenders; a {self.kind} model runs in fp32")
+        return self
+
     # -- scoring ----------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def encode(self, histories: Sequence[np.ndarray]) -> Tensor:
         """(B, d) float: the user vector after each history's last item."""
-        rows = [
-            torch.from_numpy(np.asarray(history[-self.config.max_length :], dtype=np.int64)) for history in histories
-        ]
-        lengths = torch.tensor([len(row) for row in rows])
-        if (lengths == 0).any():
-            raise UserError(f"history {int((lengths == 0).nonzero()[0])} is empty; a history needs at least one item")
-        input_ids = pad_sequence(rows, batch_first=True, padding_value=PADDING).to(self.device)  # (B, L)
-        states = self(input_ids, lengths.to(self.device))  # (B, R, d)
-        if states.shape[1] == 1:
-            return states[:, 0]
-        return states[torch.arange(len(rows)), lengths - 1]
+        histories = [np.asarray(history) for history in histories]
+        empty = [place for place, history in enumerate(histories) if len(history) == 0]
+        if empty:
+            raise UserError(f"history {empty[0]} is empty; a history needs at least one item")
+        return self._encode(histories)
+
+    def _encode(self, histories: Sequence[np.ndarray]) -> Tensor:
+        """`encode` of histories of which none is empty."""
+        rows = [torch.from_numpy(history[-self.config.max_length :].astype(np.int64)) for history in histories]
+        vectors: Tensor | None = None
+        for batch in like_lengths([len(row) for row in rows], TOKENS):
+            picked = [rows[i] for i in batch]
+            lengths = torch.tensor([len(row) for row in picked], device=self.device)
+            input_ids = pad_sequence(picked, batch_first=True, padding_value=PADDING).to(self.device)  # (B, L)
+            states = self(input_ids, lengths)  # (B, R, d)
+            read = (lengths - 1).clamp(max=states.shape[1] - 1)
+            found = states[torch.arange(len(picked), device=self.device), read]
+            if vectors is None:
+                vectors = found.new_empty(len(rows), found.shape[1])
+            vectors[torch.from_numpy(batch).to(self.device)] = found
+        assert vectors is not None
+        return vectors
 
     @torch.inference_mode()
     def score(self, histories: Sequence[np.ndarray]) -> Tensor:
@@ -133,36 +160,42 @@ class Recommender(PreTrainedModel):
             if len(row) == 0:
                 why = "none of its items is known" if len(history) else "it is empty"
                 raise UserError(f"the history of user {user} cannot be used: {why}; give at least one known item")
-        allowed = np.ones(len(self.catalogue), dtype=bool)
-        if allow is not None:
-            allowed[:] = False
-            allowed[self.catalogue.index(allow) - 1] = True
-        if deny is not None:
-            allowed[self.catalogue.index(deny) - 1] = False
+        allowed = None
+        if allow is not None or deny is not None:
+            competing = self.catalogue.index(allow) if allow is not None else np.arange(1, len(self.catalogue) + 1)
+            denied = self.catalogue.index(deny) if deny is not None else ()
+            allowed = np.setdiff1d(competing, denied) - 1
+        scores, columns = self.top_k(rows, k, exclude_seen=exclude_seen, allowed=allowed)
+        found = np.isfinite(scores)
+        users_found, places = np.nonzero(found)
+        return pl.DataFrame(
+            {
+                "user_id": pl.Series(list(user_ids)).gather(users_found),
+                "item_id": self.catalogue.ids(columns[found] + 1),
+                "score": scores[found],
+                "rank": places + 1,
+            }
+        )
 
-        frames = []
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
-            scores = self._eval_score(batch)
-            scores[:, torch.from_numpy(~allowed).to(scores.device)] = -torch.inf
-            if exclude_seen:
-                for place, seen in enumerate(batch):
-                    scores[place, torch.from_numpy(seen.astype(np.int64) - 1)] = -torch.inf
-            best, columns = scores.topk(min(k, scores.shape[1]), dim=1)
-            for place in range(len(batch)):
-                found = torch.isfinite(best[place])
-                items = columns[place][found].cpu().numpy() + 1
-                frames.append(
-                    pl.DataFrame(
-                        {
-                            "user_id": [user_ids[start + place]] * len(items),
-                            "item_id": self.catalogue.ids(items),
-                            "score": best[place][found].float().cpu().numpy(),
-                            "rank": np.arange(1, len(items) + 1, dtype=np.int64),
-                        }
-                    )
-                )
-        return pl.concat(frames)
+    def top_k(
+        self, histories: Sequence[np.ndarray], k: int, *, exclude_seen: bool = True, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k best items of each history, without ids and frames: what `recommend` and batch scoring stand on.
+
+        Args:
+            histories: item indices (from 1), oldest first.
+            k: items a history.
+            exclude_seen: leave out each history's own items, all of them and not only those that are read.
+            allowed: (M,) int, columns (item index - 1) that compete; None: all.
+
+        Returns:
+            (B, k) float32 scores, best first, and (B, k) int64 columns; where no item is left the score is -inf.
+        """
+        with _at_rest(self), torch.inference_mode():
+            vectors, table = self.encode(histories).float(), self.item_vectors().float()
+            seen = [history - 1 for history in histories] if exclude_seen else None
+            scores, columns = top_k(vectors, table, min(k, len(table)), excluded=seen, allowed=allowed)
+        return scores.cpu().numpy(), columns.cpu().numpy()
 
     def similar_items(self, ids: Sequence[Id], k: int = 10) -> pl.DataFrame:
         """The k items whose vectors point most nearly the same way (cosine), for each of `ids`.
@@ -187,15 +220,6 @@ class Recommender(PreTrainedModel):
             )
             for row, index in enumerate(indices)
         )
-
-    def _eval_score(self, histories: Sequence[np.ndarray]) -> Tensor:
-        """`score` without dropout, whatever mode the model is in."""
-        training = self.training
-        self.eval()
-        try:
-            return self.score(histories).clone()  # out of inference mode, so that callers may write into it
-        finally:
-            self.train(training)
 
     # -- the folder -------------------------------------------------------------------------------------------
 
@@ -259,6 +283,17 @@ class Recommender(PreTrainedModel):
             )
         model.catalogue = catalogue
         return model.eval()
+
+
+@contextmanager
+def _at_rest(model: PreTrainedModel) -> Iterator[None]:
+    """Without dropout, whatever mode the model is in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def kind_of_folder(folder: Path, expected: str | None = None) -> str:

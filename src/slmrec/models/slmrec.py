@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, Literal
 
+import numpy as np
 import peft
 import torch
 from peft.tuners.lora import LoraLayer
@@ -24,6 +25,8 @@ from transformers import DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
 from slmrec.data import PADDING
+from slmrec.engine import Encoder, Precision, check_precision
+from slmrec.engine.encoder import with_text_after
 from slmrec.errors import UserError
 from slmrec.models.backbone import Pretrained, build_backbone, final_norm_name
 from slmrec.models.base import Recommender, RecommenderConfig
@@ -90,6 +93,8 @@ class SLMRec(Recommender):
         self.dropout = nn.Dropout(config.dropout)
         if config.lora:
             peft.inject_adapter_in_model(peft.LoraConfig(**config.lora), self.backbone)
+        self.precision: Precision = "fp32"
+        self._encoder: Encoder | None = None
         self.post_init()
 
     @classmethod
@@ -143,8 +148,35 @@ class SLMRec(Recommender):
     def item_vectors(self) -> Tensor:
         return self.items.weight[1:]
 
+    # -- inference --------------------------------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> Encoder:
+        """The fast path from histories to user vectors; in fp32 it follows later changes of the weights."""
+        if self._encoder is None:
+            self._encoder = Encoder(
+                self.backbone,
+                embed=lambda ids: self.input_adapter(self.items(ids)),
+                read_out=self.read_out,
+                before=self.prompt_before,
+                after=self.prompt_after,
+                slots=self.config.max_length,
+                precision=self.precision,
+            )
+        return self._encoder
+
+    def use_precision(self, precision: Precision) -> "SLMRec":
+        check_precision(precision)
+        self.precision, self._encoder = precision, None
+        return self
+
+    def _encode(self, histories: Sequence[np.ndarray]) -> Tensor:
+        return self.encoder.encode(histories)
+
     def vocabulary_parameters(self) -> int:
         return self.config.backbone_vocabulary
+
+    # -- training ---------------------------------------------------------------------------------------------
 
     def hidden(self, input_ids: Tensor, lengths: Tensor, layers: Sequence[int]) -> Tensor:
         """States after the given layers (1 = after the first), before any final norm.
@@ -162,7 +194,7 @@ class SLMRec(Recommender):
         rows, steps = input_ids.shape
         positions = before + torch.arange(steps, device=input_ids.device).expand(rows, -1)  # (B, L)
         if after:
-            vectors, positions = self._with_prompt_after(vectors, positions, lengths)
+            vectors, positions = with_text_after(vectors, positions, lengths, self.prompt_after, self.config.max_length)
         cache = self._shared_prompt(rows)
         output = self.backbone(
             inputs_embeds=vectors,
@@ -176,22 +208,6 @@ class SLMRec(Recommender):
             return picked
         last = lengths + after - 1  # the last token of the prompt follows the last item at once
         return picked[:, torch.arange(rows, device=lengths.device), last][:, :, None]
-
-    def _with_prompt_after(self, vectors: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the closing text right after each row's last item, at the positions of the plain layout.
-
-        There the items fill the last of max_length slots, so item i of n stands at before + max_length - n + i and
-        the closing text from before + max_length on, whatever n.
-        """
-        before, after = self.config.prompt_lengths
-        rows, steps, width = vectors.shape
-        slots = self.config.max_length
-        padded = torch.cat([vectors, vectors.new_zeros(rows, after, width)], dim=1)  # (B, L + after, D)
-        place = lengths[:, None] + torch.arange(after, device=lengths.device)  # (B, after)
-        text = self.prompt_after.to(padded.dtype).expand(rows, -1, -1)
-        padded = padded.scatter(1, place[:, :, None].expand(-1, -1, width), text)
-        shift = slots - lengths[:, None]
-        return padded, torch.arange(steps + after, device=lengths.device) + before + shift
 
     def _shared_prompt(self, rows: int) -> DynamicCache | None:
         """Keys and values of the opening text, computed for one row and seen by all; gradients flow through."""
@@ -229,3 +245,4 @@ class SLMRec(Recommender):
                 module.merge()
                 self.backbone.set_submodule(name, module.get_base_layer())
         self.config.lora = None
+        self._encoder = None

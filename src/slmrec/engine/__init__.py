@@ -1,0 +1,9 @@
+"""The exact fast paths: user vectors, users' states between events, the best items of a catalogue of any size."""
+
+from slmrec.engine.batches import like_lengths
+from slmrec.engine.encoder import Encoder
+from slmrec.engine.precision import Precision, check_precision
+from slmrec.engine.ranking import top_k
+from slmrec.engine.user_states import UserStates
+
+__all__ = ["Encoder", "Precision", "UserStates", "check_precision", "like_lengths", "top_k"]

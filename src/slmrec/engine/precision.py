@@ -1,0 +1,50 @@
+"""Linear maps in a named precision. Nothing is reduced unless it was asked for.
+
+"fp32": as trained. "bf16": weights and inputs rounded to 8 bits of mantissa; half the memory traffic, and fast where
+the machine has such instructions. "int8": weights in 8 bits, one scale an output; inputs in 7 bits with one scale a
+call, so that 16-bit accumulators of AVX2 cannot overflow; products are summed in 32 bits.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slmrec.errors import UserError, nearest
+
+Precision = Literal["fp32", "bf16", "int8"]
+Linear = Callable[[Tensor], Tensor]
+"""(…, inputs) to (…, outputs), float32 in and out."""
+
+
+def check_precision(precision: str) -> None:
+    """Raise UserError for a precision that is none of ours."""
+    if precision not in get_args(Precision):
+        raise UserError(f"precision is {precision!r}{nearest(precision, get_args(Precision))}")
+
+
+def linear(module: nn.Linear, precision: Precision) -> Linear:
+    """A linear map in the named precision. In "fp32" it is the module itself and follows later changes of it."""
+    if precision == "fp32":
+        return module
+    bias = None if module.bias is None else module.bias.detach()
+    if precision == "bf16":
+        weight = module.weight.detach().bfloat16()
+        rounded = None if bias is None else bias.bfloat16()
+        return lambda inputs: F.linear(inputs.bfloat16(), weight, rounded).float()
+    return _int8(module.weight.detach(), bias)
+
+
+def _int8(weight: Tensor, bias: Tensor | None) -> Linear:
+    scales = (weight.abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny).double()
+    zeros = torch.zeros(len(weight), dtype=torch.int64)
+    with warnings.catch_warnings():
+        # torch means to remove its quantised tensors, but nothing of its own or torchao's comes near this kernel on
+        # CPUs yet (benchmarks/results/precision.json).
+        warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
+        quantised = torch.quantize_per_channel(weight.float(), scales, zeros, axis=0, dtype=torch.qint8)
+        packed = torch.ops.quantized.linear_prepack(quantised, bias)
+    return lambda inputs: torch.ops.quantized.linear_dynamic(inputs, packed, reduce_range=True)

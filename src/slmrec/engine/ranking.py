@@ -1,0 +1,83 @@
+"""The k best items of many users: blocked dot products, never users × items; filters inside, still k results."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+USERS = 256
+"""Users scored together."""
+ITEMS = 16_384
+"""Items scored together: a block of scores is 16 MB, near the caches."""
+
+
+def top_k(
+    vectors: Tensor,
+    table: Tensor,
+    k: int,
+    *,
+    excluded: Sequence[np.ndarray] | None = None,
+    allowed: np.ndarray | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The k best rows of a table for each vector, by dot product.
+
+    Args:
+        vectors: (B, d) float, users.
+        table: (N, d) float, items.
+        k: how many.
+        excluded: for each user, (n,) int, rows of the table that are out of his list.
+        allowed: (M,) int, distinct, the only rows that may be found; None: all.
+
+    Returns:
+        (B, k) scores, best first, and (B, k) rows of the table. A place that no item is left for has the score -inf.
+    """
+    rows = None
+    if allowed is not None:
+        rows = torch.from_numpy(np.sort(allowed).astype(np.int64)).to(table.device)
+    found = [
+        _top_k(vectors[i : i + USERS], table, k, excluded[i : i + USERS] if excluded else None, rows)
+        for i in range(0, len(vectors), USERS)
+    ]
+    return torch.cat([scores for scores, _ in found]), torch.cat([items for _, items in found])
+
+
+def _top_k(
+    vectors: Tensor, table: Tensor, k: int, excluded: Sequence[np.ndarray] | None, rows: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    count = len(table) if rows is None else len(rows)
+    best = vectors.new_full((len(vectors), k), -torch.inf)
+    items = torch.zeros(len(vectors), k, dtype=torch.int64, device=vectors.device)
+    users, out = _pairs(excluded, rows, vectors.device)
+    order = torch.argsort(out)
+    users, out = users[order], out[order]
+    for start in range(0, count, ITEMS):
+        end = min(start + ITEMS, count)
+        block = table[start:end] if rows is None else table[rows[start:end]]
+        scores = vectors @ block.T  # (B, block)
+        low, high = torch.searchsorted(out, torch.tensor([start, end], device=out.device)).tolist()
+        scores[users[low:high], out[low:high] - start] = -torch.inf
+        # After a few blocks hardly any user finds a better item in the next one, and sorting costs more than scoring.
+        hot = torch.nonzero(scores.amax(dim=1) > best[:, -1])[:, 0] if start else torch.arange(len(vectors))
+        if not len(hot):
+            continue
+        values, places = scores[hot].topk(min(k, end - start), dim=1)
+        columns = places + start if rows is None else rows[places + start]
+        merged, where = torch.cat([best[hot], values], dim=1).topk(k, dim=1)
+        best[hot] = merged
+        items[hot] = torch.cat([items[hot], columns], dim=1).gather(1, where)
+    return best, items
+
+
+def _pairs(excluded: Sequence[np.ndarray] | None, rows: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Excluded (user, place among the rows that compete) pairs, flat."""
+    if not excluded:
+        empty = torch.zeros(0, dtype=torch.int64, device=device)
+        return empty, empty
+    users = torch.from_numpy(np.repeat(np.arange(len(excluded)), [len(own) for own in excluded])).to(device)
+    out = torch.from_numpy(np.concatenate(excluded).astype(np.int64)).to(device)
+    if rows is None:
+        return users, out
+    places = torch.searchsorted(rows, out).clamp(max=max(0, len(rows) - 1))
+    competes = rows[places] == out if len(rows) else torch.zeros_like(out, dtype=torch.bool)
+    return users[competes], places[competes]
