@@ -10,6 +10,7 @@ LAYERS = [
     "losses",
     "engine",
     "models",
+    "scoring",
     "evaluation",
     "report",
     "training",

@@ -33,6 +33,16 @@ def add_out(parser: Parser, metavar: str, help: str) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar=metavar, help=help)
 
 
+def add_precision(parser: Parser) -> None:
+    """Add `--precision`."""
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "int8"),
+        default="fp32",
+        help="of an LLM recommender's matrix products (default: %(default)s)",
+    )
+
+
 def add_item_table(parser: Parser, otherwise: str) -> None:
     """Add `--item-table`."""
     parser.add_argument(

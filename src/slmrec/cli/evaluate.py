@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from slmrec.cli import show
-from slmrec.cli.arguments import add_data, check_catalogue, check_out_file, seed
+from slmrec.cli.arguments import add_data, add_precision, check_catalogue, check_out_file, seed
 from slmrec.cli.progress import watching
 
 EXAMPLES = """\
@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "evaluate",
         help="rank a split with one or more models and print their metrics side by side",
         usage="slmrec evaluate MODEL… --data DIR [--split valid|test] [--protocol full|sampled]\n"
-        "                       [--seen masked|kept] [--seed N] [--json FILE]",
+        "                       [--seen masked|kept] [--precision fp32|bf16|int8] [--seed N] [--json FILE]",
         description="Rank every target of a split and print HR, NDCG and MRR; ties count against the model.",
         epilog=EXAMPLES,
     )
@@ -47,6 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--seed", type=seed, default=0, metavar="N", help="draws the sampled items (default: %(default)s)"
     )
+    add_precision(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
     parser.set_defaults(run=run, interrupted=INTERRUPTED)
 
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     data = Dataset.load(arguments.data)
     models = {}
     for folder, name in _names(arguments.models).items():
-        models[name] = load(folder)
+        models[name] = load(folder).use_precision(arguments.precision)
         check_catalogue(models[name], folder, data)
     found = []
     with watching() as progress:

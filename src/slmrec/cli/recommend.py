@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from slmrec.cli import show
-from slmrec.cli.arguments import add_data, count, ids
+from slmrec.cli.arguments import add_data, add_precision, count, ids
 from slmrec.errors import UserError
 
 EXAMPLES = """\
@@ -23,7 +23,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "recommend",
         help="recommend the next items for a history or a known user",
         usage='slmrec recommend MODEL (--history "ID,ID,…" | --user ID --data DIR) [-k N] [--deny ID,ID,…]\n'
-        "                        [--allow ID,ID,…] [--keep-seen] [--skip-unknown] [--json]",
+        "                        [--allow ID,ID,…] [--precision fp32|bf16|int8] [--keep-seen]\n"
+        "                        [--skip-unknown] [--json]",
         description="Recommend the next items from a model folder, best first.",
         epilog=EXAMPLES,
     )
@@ -35,6 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("-k", type=count, default=10, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--deny", type=ids, metavar="ID,ID,…", help="never recommend these items")
     parser.add_argument("--allow", type=ids, metavar="ID,ID,…", help="recommend only these items")
+    add_precision(parser)
     parser.add_argument("--keep-seen", action="store_true", help="recommend items of the history too")
     parser.add_argument(
         "--skip-unknown", action="store_true", help="go on without items of the history that the model lacks"
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     from slmrec.data import Dataset
     from slmrec.models import load
 
-    model = load(arguments.model)
+    model = load(arguments.model).use_precision(arguments.precision)
     data = Dataset.load(arguments.data) if arguments.data else None
     frame = model.recommend(
         None if arguments.history is None else [arguments.history],

@@ -25,6 +25,8 @@ from slmrec.evaluation.metrics import NOT_FOUND, mean_metrics
 logger = logging.getLogger(__name__)
 
 SAMPLED_NEGATIVES = 999
+SCORES = 64_000_000
+"""Scores held at once by default, 256 MB."""
 
 Split = Literal["valid", "test"]
 Ranking = Literal["full", "sampled"]
@@ -104,7 +106,7 @@ def evaluate(
     *,
     name: str | None = None,
     seed: int = 0,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     max_cases: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -112,7 +114,8 @@ def evaluate(
 
     name: what tables call the model; its kind when not given.
     seed: the same seed gives every model the same negatives and the same subset of cases.
-    batch_size: cases scored at once; changes speed and memory (B × N scores), never a rank.
+    batch_size: cases scored at once; changes speed and memory (B × N scores), never a rank. By default 256, and
+        fewer for a large catalogue.
     max_cases: rank for a subset of this many cases, drawn by the seed.
     progress: called after each batch with the number of cases done and their total.
 
@@ -122,6 +125,7 @@ def evaluate(
     _one_of("split", split, Split)
     _one_of("protocol", protocol, Ranking)
     _one_of("seen", seen, Seen)
+    batch_size = max(1, min(256, SCORES // data.num_items)) if batch_size is None else batch_size
     _at_least("batch_size", batch_size, 1)
     _at_least("seed", seed, 0)
     name = name or model.kind

@@ -1,5 +1,6 @@
 """What every recommender here can do: score histories, recommend, be saved and loaded as one folder."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -294,6 +295,15 @@ def _at_rest(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.train(training)
+
+
+def fingerprint(model: torch.nn.Module) -> str:
+    """Digest of all weights."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def kind_of_folder(folder: Path, expected: str | None = None) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from slmrec.data.batches import IGNORED, Example, LengthBatches, collate
 from slmrec.files import read_json, whole_folder, write_json
 from slmrec.models import SLMRec
+from slmrec.models.base import fingerprint
 
 MARKER = "teacher_states.json"
 BATCH = 64
@@ -76,15 +77,6 @@ def block_end_states(teacher: SLMRec, batch: Any, layers: Sequence[int]) -> Tens
     device = teacher.device
     states = teacher.hidden(batch["input_ids"].to(device), batch["lengths"].to(device), layers)  # (K, B, R, D)
     return states[:, batch["labels"].to(device) != IGNORED]
-
-
-def fingerprint(model: torch.nn.Module) -> str:
-    """Digest of all weights."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _digest(examples: Sequence[Example]) -> str:

@@ -17,6 +17,7 @@ from slmrec.errors import UserError
 from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import Popularity, Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
 from slmrec.models.backbone import load_pretrained
+from slmrec.models.base import fingerprint
 from slmrec.training.distillation import Distillation, TaughtExamples, check_catalogue, check_pair
 from slmrec.training.modules import NextItem, TrainingModule
 from slmrec.training.options import (
@@ -27,7 +28,7 @@ from slmrec.training.options import (
     TrainingOptions,
     block_ends,
 )
-from slmrec.training.teacher_states import fingerprint, teacher_states
+from slmrec.training.teacher_states import teacher_states
 from slmrec.training.trainer import Progress, fit
 
 
