@@ -264,7 +264,7 @@ class _Job:
             config = saved.backbone.config
         own = {name: getattr(recipe.student, name) for name in StudentOptions.__dataclass_fields__}
         student = replace(teacher, **own)
-        taught = llm_cost(data, student, config, teacher_layers=teacher.layers)
+        taught = llm_cost(data, student, config, teacher.layers, recipe.distillation.blocks)
         self.ahead = [
             ("sasrec", sasrec_cost(data, recipe.sasrec)),
             ("teacher", llm_cost(data, teacher, config)),
@@ -274,8 +274,8 @@ class _Job:
         missing = [(name, cost) for name, cost in self.ahead if not (self.out / name).exists()]
         if missing:
             minutes = sum(cost.seconds for _, cost in missing) / 60
-            tokens = ", ".join(f"{name} {cost.tokens:,}" for name, cost in missing)
-            self.monitor.say(f"training will take about {minutes:,.0f} min on this machine (tokens: {tokens})")
+            each = "; ".join(f"{name} {cost}" for name, cost in missing)
+            self.monitor.say(f"training will take about {minutes:,.0f} min on this machine ({each})")
 
     def _progress(self, done: int, total: int, note: str) -> None:
         self.monitor.progress(done, total, note)

@@ -177,3 +177,27 @@ def test_refusals(llama, tmp_path):
         SLMRecConfig(prompt_after="?")
     with pytest.raises(UserError, match="needs a prompt_after"):
         SLMRecConfig(reading="last-prompt-token")
+
+
+def test_gradient_checkpointing_changes_memory_and_nothing_else(decoder, cycle):
+    gradients, kept = [], []
+    for checkpointing in (False, True):
+        model = build(cycle, decoder, prompt_before=BEFORE, gradient_checkpointing=checkpointing).train()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        tensors: dict[int, int] = {}
+
+        def keep(tensor, tensors=tensors):
+            tensors[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            states = model(torch.arange(1, 19).view(3, 6), torch.tensor([6, 6, 6]))
+        states.square().sum().backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+        kept.append(sum(tensors.values()))
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-5)
+    assert kept[1] < 0.7 * kept[0]

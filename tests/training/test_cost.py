@@ -1,15 +1,10 @@
-"""What a training will cost: tokens counted by hand, arithmetic that grows as the model does."""
+"""What a training will cost: tokens counted by hand, and what is measured added up by hand."""
 
 import pytest
 from transformers import AutoConfig
 
 from slmrec.training import cost
 from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
-
-
-@pytest.fixture(autouse=True)
-def _slow_machine(monkeypatch):
-    monkeypatch.setattr(cost, "matrix_speed", lambda: 1e9)
 
 
 def test_tokens_are_those_of_the_training_sequences(cycle, llama):
@@ -20,24 +15,49 @@ def test_tokens_are_those_of_the_training_sequences(cycle, llama):
     assert cost.sasrec_cost(cycle, SASRecOptions(training=TrainingOptions(epochs=2))).tokens == 2 * wanted
 
 
-def test_layers_epochs_and_a_teacher_add_up(cycle, llama):
+def test_steps_validation_layers_and_a_teacher_add_up(cycle, llama, monkeypatch):
+    """A layer costs (step 3, ranking 5, encoding 1, …), the second adds (2, 1, 1, …), and so does every further one."""
     config = AutoConfig.from_pretrained(llama)
+    monkeypatch.setattr(cost, "_probed", {})
+    monkeypatch.setattr(
+        cost,
+        "_probe",
+        lambda model, *rest: (
+            cost._Probe(3, 5, 1, 1e9, 0.0) if model.num_layers == 1 else cost._Probe(5, 6, 2, 1.5e9, 0.0)
+        ),
+    )
+    monkeypatch.setattr(cost, "_cross_entropy", lambda items, width: 0.5)
+    monkeypatch.setattr(cost, "_held_now", lambda: 0)
+    tokens = sum(len(events) - 1 for events in cycle.train_sequences() if len(events) > 1)
+    cases = len(cycle.cases("valid").users)
+    options = LLMOptions(backbone=str(llama), layers=4, training=TrainingOptions(epochs=3, evaluate_every=3))
+    alone = cost.llm_cost(cycle, options, config)
+    assert alone.seconds == pytest.approx(3 * (9 * tokens + 8 * cases / 3))
+    assert alone.gigabytes == pytest.approx(2.5)
+    taught = cost.llm_cost(cycle, options, config, teacher_layers=6, blocks=4)
+    assert taught.seconds == pytest.approx(alone.seconds + 6 * tokens + 3 * 0.5 * tokens * 3)
 
-    def seconds(layers: int, epochs: int, teacher: int | None = None) -> float:
-        options = LLMOptions(backbone=str(llama), layers=layers, training=TrainingOptions(epochs=epochs))
-        return cost.llm_cost(cycle, options, config, teacher).seconds
 
-    assert seconds(2, 4) == pytest.approx(2 * seconds(2, 2))
-    assert seconds(4, 1) - seconds(3, 1) == pytest.approx(seconds(2, 1) - seconds(1, 1))
-    assert seconds(2, 1, teacher=4) > seconds(2, 1)
+def test_early_stopping_is_expected_after_as_many_epochs_as_it_took(cycle):
+    def seconds(**options) -> int:
+        return cost.sasrec_cost(cycle, SASRecOptions(training=TrainingOptions(**options))).tokens
+
+    assert seconds(epochs=100, patience=3) == seconds(epochs=cost.PATIENT_EPOCHS)
+    assert seconds(epochs=4, patience=3) == seconds(epochs=4)
 
 
-def test_the_arithmetic_of_a_layer_by_hand(cycle, llama):
-    """One layer of the tiny LLaMA: q, k, v, o, three of the feed-forward, two norms and a share of the last norm."""
+def test_measured_parts_are_of_this_model(cycle, llama):
+    """Weights: fp32, and a gradient and two moments for what trains; with LoRA the decoder's own do not."""
     config = AutoConfig.from_pretrained(llama)
+    costs = {}
+    for rank in (0, 2):
+        options = LLMOptions(backbone=str(llama), layers=2, lora_rank=rank, training=TrainingOptions(epochs=1))
+        costs[rank] = cost.llm_cost(cycle, options, config)
+    probes = [cost._probed[key][0] for key in list(cost._probed)[-2:]]
     layer = 32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48 + 2 * 32
-    options = LLMOptions(backbone=str(llama), layers=1, training=TrainingOptions(epochs=1, evaluate_every=10**9))
-    found = cost.llm_cost(cycle, options, config)
-    scores = found.tokens * 20 * 64 * 6 / cost.LOSS_SHARE
-    wanted = (found.tokens * 3 * (layer + 32 / 4) * 2 / cost.LLM_SHARE + scores) / 1e9
-    assert found.seconds == pytest.approx(wanted, rel=1e-6)
+    rest = 21 * 64 + 64 * 32 + 32 + 32 * 64 + 64 + 32  # items, two adapters, the final norm
+    assert probes[0].weights == 16 * (layer + rest)
+    adapters = 3 * 2 * (32 + 48)
+    assert probes[1].weights == 4 * (layer + rest) + 4 * adapters + 12 * (rest - 32 + adapters)
+    assert all(probe.step > 0 and probe.encoding > 0 and probe.ranking > 0 for probe in probes)
+    assert costs[0].gigabytes > 0

@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace) -> None:
     check_out(out, "config.json")
     from slmrec.data import Dataset
     from slmrec.models import SLMRec
-    from slmrec.training.train import distill
+    from slmrec.training.cost import llm_cost
+    from slmrec.training.distillation import check_pair
+    from slmrec.training.train import distill, student_shape
 
     teacher = SLMRec.from_pretrained(teacher_folder)
     data = Dataset.load(arguments.data)
@@ -57,5 +59,9 @@ def run(arguments: argparse.Namespace) -> None:
     with watching() as progress:
         progress.stage(1, 1, f"Distilling {teacher.num_layers} layers into {student.layers} on {data.name}")
         table = item_vectors(arguments.item_table, data)
+        check_pair(teacher, student.layers, distillation.blocks)
+        shape = student_shape(teacher, student)
+        cost = llm_cost(data, shape, teacher.backbone.config, teacher.num_layers, distillation.blocks)
+        progress.say(f"to train: {cost}")
         distill(teacher, data, out, student, distillation, table, progress.progress)
     print(show.training(out))

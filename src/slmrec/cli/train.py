@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_out(out, "config.json")
     from slmrec.data import Dataset
     from slmrec.models.backbone import check_backbone
+    from slmrec.training.cost import llm_cost, sasrec_cost
     from slmrec.training.train import train_llm, train_popularity, train_sasrec
 
     data = Dataset.load(arguments.data)
@@ -68,9 +69,11 @@ def run(arguments: argparse.Namespace) -> None:
         if kind == "popularity":
             train_popularity(data, out)
         elif kind == "sasrec":
+            progress.say(f"to train: {sasrec_cost(data, options)}")
             train_sasrec(data, options, out, progress.progress)
         else:
             table = item_vectors(arguments.item_table, data)
-            check_backbone(options.backbone, options.layers, progress.say)
+            config = check_backbone(options.backbone, options.layers, progress.say)
+            progress.say(f"to train: {llm_cost(data, options, config)}")
             train_llm(data, options, out, table, progress.progress)
     print(show.training(out))

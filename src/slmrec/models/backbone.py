@@ -68,14 +68,7 @@ def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, we
         table[tokenizer(text, add_special_tokens=False).input_ids].clone() if tokenizer and text else table[:0].clone()
         for text in texts
     )
-    kept = layers or available
-    small = config.to_dict()
-    for key in ("quantization_config", "_name_or_path", "transformers_version"):
-        small.pop(key, None)
-    small.update(vocab_size=1, pad_token_id=None, bos_token_id=None, eos_token_id=None, unk_token_id=None)
-    small[config.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = kept
-    if small.get("layer_types"):
-        small["layer_types"] = small["layer_types"][:kept]
+    small = cut_config(config, layers or available)
     empty = build_backbone(small)
     state = {key: value for key, value in model.state_dict().items() if key in empty.state_dict()}
     norm = final_norm_name(model)
@@ -108,6 +101,18 @@ def check_backbone(name: str, layers: int | None, report: Report | None = None) 
     if layers is not None and not 1 <= layers <= config.num_hidden_layers:
         raise UserError(f"backbone '{name}' has {config.num_hidden_layers} layers, but {layers} were asked for")
     return config
+
+
+def cut_config(config: PretrainedConfig, layers: int) -> dict[str, Any]:
+    """A decoder's configuration, cut to its first layers and to a word table of one row."""
+    small = config.to_dict()
+    for key in ("quantization_config", "_name_or_path", "transformers_version"):
+        small.pop(key, None)
+    small.update(vocab_size=1, pad_token_id=None, bos_token_id=None, eos_token_id=None, unk_token_id=None)
+    small[config.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = layers
+    if small.get("layer_types"):
+        small["layer_types"] = small["layer_types"][:layers]
+    return small
 
 
 def build_backbone(config: dict[str, Any]) -> PreTrainedModel:

@@ -95,6 +95,7 @@ class SLMRec(Recommender):
             peft.inject_adapter_in_model(peft.LoraConfig(**config.lora), self.backbone)
         self.precision: Precision = "fp32"
         self._encoder: Encoder | None = None
+        self._checkpointed = False
         self.post_init()
 
     @classmethod
@@ -195,7 +196,15 @@ class SLMRec(Recommender):
         positions = before + torch.arange(steps, device=input_ids.device).expand(rows, -1)  # (B, L)
         if after:
             vectors, positions = with_text_after(vectors, positions, lengths, self.prompt_after, self.config.max_length)
-        cache = self._shared_prompt(rows)
+        cache, own = None, 0
+        if self.training and self._checkpointed:
+            # Checkpointed layers take no cache, so each row has the prompt before it.
+            own = before
+            vectors = torch.cat([self.prompt_before.to(vectors.dtype).expand(rows, -1, -1), vectors], dim=1)
+            opening = torch.arange(own, device=positions.device).expand(rows, -1)
+            positions = torch.cat([opening, positions], dim=1)
+        else:
+            cache = self._shared_prompt(rows)
         output = self.backbone(
             inputs_embeds=vectors,
             position_ids=positions,
@@ -203,7 +212,7 @@ class SLMRec(Recommender):
             use_cache=cache is not None,
             output_hidden_states=True,
         )
-        picked = torch.stack([output.hidden_states[layer] for layer in layers])  # (K, B, L + after, D)
+        picked = torch.stack([output.hidden_states[layer][:, own:] for layer in layers])  # (K, B, L + after, D)
         if not after:
             return picked
         last = lengths + after - 1  # the last token of the prompt follows the last item at once
@@ -237,6 +246,11 @@ class SLMRec(Recommender):
             frozen_by_lora = bool(self.config.lora) and of_decoder and "lora_" not in name
             parameter.requires_grad = not (frozen_by_lora or name.startswith("prompt_"))
         self.items.weight.requires_grad = items
+
+    def checkpoint_layers(self) -> None:
+        """Keep only what enters each layer for the backward pass, which then computes the layer again."""
+        self.backbone.activation_checkpointing_enable({"use_reentrant": False})
+        self._checkpointed = True
 
     def merge_lora(self) -> None:
         """Fold LoRA's updates into the weights they adapt; the model then is a plain one."""

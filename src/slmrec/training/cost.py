@@ -1,26 +1,34 @@
-"""What a training will cost, told before it starts: tokens, arithmetic, and the time this machine needs for it."""
+"""What a training will cost, told before it starts: tokens, time and memory, from a few steps of the thing itself.
+
+A decoder of one layer and one of two, with random weights, take a few of the very batches that training will take, and
+rank a few hundred of the users that validation will rank; what the second layer adds, every further one will.
+"""
 
 import time
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
+import psutil
 import torch
+from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from slmrec.data import Dataset
-from slmrec.data.batches import training_examples
-from slmrec.models.backbone import build_backbone
+from slmrec.data.batches import Example, LengthBatches, collate, training_examples
+from slmrec.evaluation import evaluate
+from slmrec.losses import softmax_cross_entropy
+from slmrec.models import Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
+from slmrec.models.backbone import cut_config
+from slmrec.training.modules import NextItem, TrainingModule
 from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
 
-LLM_SHARE = 0.75
-"""Share of the machine's matrix speed that a decoder's training and scoring reach."""
-LOSS_SHARE = 0.35
-"""The same for the cross-entropy, whose exponentials are no matrix products."""
-CLASSIC_SHARE = 0.08
-"""The same for a small transformer, whose time goes to its many small steps."""
 PATIENT_EPOCHS = 20
 """Epochs that are expected where early stopping may end them: it took 12 to 25 in benchmarks/results."""
+STEPS = 3
+"""Steps that are timed."""
+CASES = 512
+"""Validation cases that are timed."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +38,43 @@ class Cost:
     tokens: int
     """Item and prompt positions that go through the model in training."""
     seconds: float
-    """Expected time, validation included."""
+    """Expected time, validation included; where early stopping may end it, of so many epochs as it usually takes."""
+    gigabytes: float
+    """Expected memory of the process at its peak."""
+
+    def __str__(self) -> str:
+        minutes = self.seconds / 60
+        length = f"{minutes:,.0f} min" if minutes >= 1.5 else f"{self.seconds:,.0f} s"
+        return f"{self.tokens:,} tokens, about {length}, {self.gigabytes:.1f} GB"
 
 
-def llm_cost(data: Dataset, options: LLMOptions, config: PretrainedConfig, teacher_layers: int | None = None) -> Cost:
+@dataclass(frozen=True)
+class _Probe:
+    """Measured on one model."""
+
+    step: float
+    """Seconds of forward, backward and optimiser, a token."""
+    ranking: float
+    """Seconds of ranking, a case."""
+    encoding: float
+    """Seconds of a forward without gradients, a token."""
+    weights: float
+    """Bytes of weights, gradients and optimiser."""
+    activations: float
+    """Bytes kept for the backward pass, a token."""
+
+    def deeper(self, second: "_Probe", layers: int) -> "_Probe":
+        """What ``layers`` layers cost, self being one and ``second`` two of them."""
+        one, two = vars(self), vars(second)
+        return _Probe(**{name: max(0.0, one[name] + (two[name] - one[name]) * (layers - 1)) for name in one})
+
+
+_probed: dict[tuple, tuple[_Probe, _Probe]] = {}
+
+
+def llm_cost(
+    data: Dataset, options: LLMOptions, config: PretrainedConfig, teacher_layers: int | None = None, blocks: int = 1
+) -> Cost:
     """Cost of training an LLM recommender, and of its teacher's states where it has a teacher.
 
     Args:
@@ -41,57 +82,157 @@ def llm_cost(data: Dataset, options: LLMOptions, config: PretrainedConfig, teach
         options: shape and training.
         config: the whole decoder's configuration.
         teacher_layers: layers of the teacher whose states are computed once.
+        blocks: the inner ones' cross-entropies are paid for too.
     """
-    layer = _layer_parameters(config)
     every = options.reading == "every-position"
-    examples = training_examples(data, options.max_length, "every-position" if every else "last-position")
     # A prompt's text after the items is a handful of tokens; what stands before them is computed once a batch.
-    after = 0 if every else len(options.prompt_after.split()) + 2
-    tokens = sum(len(example.inputs) + after for example in examples)
+    lengths = [len(text.split()) + 2 if text else 0 for text in (options.prompt_before, options.prompt_after)]
+    examples = training_examples(data, options.max_length, "every-position" if every else "last-position")
+
+    training = options.training
+    alike = replace(options, layers=1, training=TrainingOptions())
+    key = (data.fingerprint, alike, config.to_json_string(), training.batch_size, training.loss, training.precision)
+    if key not in _probed:  # a teacher and its students share what a layer costs
+        models = (SLMRec(_shape(data, options, config, layers, lengths)) for layers in (1, 2))
+        first, second = (_probe(model, data, examples, training) for model in models)
+        _probed[key] = (first, second)
+    one, two = _probed[key]
+    probe = one.deeper(two, options.layers)
+    cost = _cost(probe, data, examples, options.training, lengths[1])
     targets = sum(len(example.targets) for example in examples)
-    epochs = _epochs(options.training, len(examples))
-    scored = _validation_tokens(data, options.max_length, options.training, after)
-    step = 2 if options.lora_rank else 3  # forward and backward, in forwards
-    forwards = epochs * (tokens * step + scored / options.training.evaluate_every) * options.layers
-    forwards += tokens * (teacher_layers or 0)
-    arithmetic = forwards * layer * 2 / LLM_SHARE
-    arithmetic += epochs * targets * data.num_items * 64 * 6 / LOSS_SHARE
-    return Cost(int(tokens * epochs), arithmetic / matrix_speed())
+    heads = (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * _epochs(options.training, len(examples))
+    taught = 0.0
+    if teacher_layers:
+        tokens = sum(len(example.inputs) + lengths[1] for example in examples)
+        taught = tokens * one.deeper(two, teacher_layers).encoding
+    return replace(cost, seconds=cost.seconds + heads + taught)
 
 
 def sasrec_cost(data: Dataset, options: SASRecOptions) -> Cost:
     """Cost of training SASRec."""
     examples = training_examples(data, options.max_length, "every-position")
-    tokens = sum(len(example.inputs) for example in examples)
-    epochs = _epochs(options.training, len(examples))
-    scored = _validation_tokens(data, options.max_length, options.training, 0)
-    rivals = data.num_items if options.training.loss == "softmax" else options.training.negatives
-    block = 12 * options.hidden_size**2 * options.num_blocks
-    arithmetic = epochs * (tokens * 3 + scored / options.training.evaluate_every) * block * 2 / CLASSIC_SHARE
-    arithmetic += epochs * tokens * rivals * options.hidden_size * 6 / LOSS_SHARE
-    return Cost(int(tokens * epochs), arithmetic / matrix_speed())
+    shape = {name: getattr(options, name) for name in ("hidden_size", "num_blocks", "num_heads", "dropout")}
+    model = SASRec(SASRecConfig(num_items=data.num_items, max_length=options.max_length, **shape))
+    return _cost(_probe(model, data, examples, options.training), data, examples, options.training, 0)
 
 
-@cache
-def matrix_speed() -> float:
-    """Floating-point operations a second of this machine in a matrix product of a decoder's size."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    left, right = torch.randn(512, 576, device=device), torch.randn(576, 1536, device=device)
-    best = float("inf")
-    for _ in range(8):
+def _shape(
+    data: Dataset, options: LLMOptions, config: PretrainedConfig, layers: int, prompt_lengths: list[int]
+) -> SLMRecConfig:
+    lora = None
+    if options.lora_rank:
+        lora = {"r": options.lora_rank, "target_modules": list(options.lora_targets), "bias": "none"}
+    return SLMRecConfig(
+        num_items=data.num_items,
+        backbone=cut_config(config, layers),
+        reading=options.reading,
+        prompt_before=options.prompt_before,
+        prompt_after=options.prompt_after,
+        prompt_lengths=prompt_lengths,
+        max_length=options.max_length,
+        dropout=options.dropout,
+        lora=lora,
+    )
+
+
+def _probe(model: Recommender, data: Dataset, examples: list[Example], training: TrainingOptions) -> _Probe:
+    """Time a few batches of the training and a few cases of its validation."""
+    if isinstance(model, SLMRec):
+        model.choose_trained(items=True)
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    nn.Module.to(model, device)
+    model.catalogue = data.catalogue
+    module = NextItem(model, training).train()
+    optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], fused=True)
+    lengths = [len(example.inputs) for example in examples]
+    sampler = LengthBatches(lengths, training.batch_size, training.gradient_accumulation)
+    # The first batch warms up; drawn at random, as the sampler shuffles them.
+    batches = [collate([examples[i] for i in batch]) for batch, _ in zip(sampler, range(STEPS + 1), strict=False)]
+    if len(batches) == 1:
+        batches *= 2
+    held = _activations(module, batches[0]) / batches[0]["lengths"].sum().item()
+
+    def step(batch: dict[str, Tensor]) -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+            loss = module(**{name: tensor.to(device) for name, tensor in batch.items()})["loss"]
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    def encode(batch: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            model(batch["input_ids"].to(device), batch["lengths"].to(device))
+
+    stepping, encoding = (_seconds(work, batches) for work in (step, encode))
+    ranking = 0.0
+    cases = min(CASES, len(data.cases("valid").users))
+    if cases:
+        evaluate(model, data, "valid", max_cases=min(cases, 32))
+        ranking = evaluate(model, data, "valid", max_cases=cases).seconds / cases
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    held_weights = sum(p.numel() for p in model.parameters()) * 4 + trained * 12  # gradient and AdamW's two moments
+    return _Probe(stepping, ranking, encoding, held_weights, held)
+
+
+def _seconds(work: Callable[[dict[str, Tensor]], None], batches: list[dict[str, Tensor]]) -> float:
+    """Seconds a token, the median of all batches but the first, which warms up."""
+    work(batches[0])
+    found = []
+    for batch in batches[1:]:
+        _wait()
         started = time.perf_counter()
-        (left @ right).sum().item()  # .item() waits for the device
+        work(batch)
+        _wait()
+        found.append((time.perf_counter() - started) / batch["lengths"].sum().item())
+    return float(np.median(found))
+
+
+def _wait() -> None:
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+
+
+def _activations(module: TrainingModule, batch: dict[str, Tensor]) -> float:
+    """Bytes that a forward pass keeps for its backward pass."""
+    device = module.model.device
+    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        module(**{name: tensor.to(device) for name, tensor in batch.items()})
+    return float(sum(kept.values()))
+
+
+def _cross_entropy(items: int, width: int) -> float:
+    """Seconds of one cross-entropy over all items, forward and backward, a position."""
+    positions = 256
+    states = torch.randn(positions, width, requires_grad=True)
+    table = nn.Parameter(torch.randn(items + 1, width))
+    targets = torch.randint(1, items + 1, (positions,))
+    best = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        softmax_cross_entropy(states, targets, table).backward()
         best = min(best, time.perf_counter() - started)
-    return 2 * 512 * 576 * 1536 / best
+    return best / positions
 
 
-def _layer_parameters(config: PretrainedConfig) -> float:
-    values = config.to_dict()
-    values.pop("quantization_config", None)
-    values.update(vocab_size=1, pad_token_id=None)
-    with torch.device("meta"):
-        backbone = build_backbone(values)
-    return sum(p.numel() for p in backbone.parameters()) / config.num_hidden_layers
+def _cost(probe: _Probe, data: Dataset, examples: list[Example], training: TrainingOptions, after: int) -> Cost:
+    epochs = _epochs(training, len(examples))
+    items = sum(len(example.inputs) for example in examples)
+    cases = len(data.cases("valid").users)
+    ranked = min(cases, training.valid_users or cases)
+    seconds = epochs * (items * probe.step + ranked * probe.ranking / training.evaluate_every)
+    longest = np.sort([len(example.inputs) for example in examples])[-training.batch_size :]
+    positions = longest.sum() / training.gradient_accumulation
+    gigabytes = (_held_now() + probe.weights + positions * probe.activations) / 1e9
+    return Cost(int(epochs * (items + after * len(examples))), float(seconds), float(gigabytes))
 
 
 def _epochs(training: TrainingOptions, examples: int) -> float:
@@ -102,10 +243,6 @@ def _epochs(training: TrainingOptions, examples: int) -> float:
     return training.epochs
 
 
-def _validation_tokens(data: Dataset, max_length: int, training: TrainingOptions, after: int) -> float:
-    cases = data.cases("valid")
-    if not len(cases.users):
-        return 0.0
-    lengths = np.minimum(cases.positions - data.offsets[cases.users], max_length)
-    share = min(1.0, (training.valid_users or len(lengths)) / len(lengths))
-    return float((lengths + after).sum() * share)
+def _held_now() -> int:
+    """Bytes that the process holds before; on another device only the training's own count."""
+    return 0 if torch.accelerator.is_available() else psutil.Process().memory_info().rss

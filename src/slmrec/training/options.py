@@ -108,6 +108,8 @@ class StudentOptions:
     """Rate of dropout on LoRA's input."""
     lora_targets: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
     """Names of the backbone's linear layers that LoRA adapts."""
+    gradient_checkpointing: bool = False
+    """Keep only what enters each layer and compute the rest again in the backward pass: less memory, a third slower."""
     training: TrainingOptions = field(default_factory=TrainingOptions)
     """Its training."""
 

@@ -189,6 +189,8 @@ def build_llm(data: Dataset, options: LLMOptions, item_vectors: Tensor | None) -
     model = SLMRec.from_backbone(pretrained, item_vectors, config)
     model.catalogue = data.catalogue
     model.choose_trained(items=options.train_items)
+    if options.gradient_checkpointing:
+        model.checkpoint_layers()
     return model
 
 
