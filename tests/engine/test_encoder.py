@@ -138,7 +138,7 @@ def test_batches_hold_every_row_once_and_keep_to_the_budget(rows, tokens, with_p
 
 class TestReducedPrecision:
     def test_int8_weights_are_what_arithmetic_says(self):
-        from slmrec.engine.precision import linear
+        from slmrec.engine.precision import linears
 
         torch.manual_seed(0)
         module = torch.nn.Linear(16, 5)
@@ -150,7 +150,7 @@ class TestReducedPrecision:
         zero = round(-low / step)
         rounded = ((inputs / step).round() + zero).clamp(0, 127).sub(zero).mul(step)
         wanted = rounded @ weight.T + module.bias.detach()
-        torch.testing.assert_close(linear(module, "int8")(inputs), wanted, rtol=0, atol=2e-3)
+        torch.testing.assert_close(linears([module], "int8")(inputs)[0], wanted, rtol=0, atol=2e-3)
 
     @pytest.mark.parametrize(("precision", "bound"), [("bf16", 0.05), ("int8", 0.25)])
     def test_is_near_and_never_silent(self, llama, cycle, precision, bound):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin
 
-from slmrec.engine.precision import Precision, linear
+from slmrec.engine.precision import Precision, linears
 from slmrec.errors import UserError
 
 FUSED = ("llama", "mistral", "qwen2")
@@ -26,8 +26,14 @@ class Decoder(Protocol):
     """Layers of a decoder, ready to run."""
 
     def __call__(
-        self, inputs: Tensor, positions: Tensor, read: Tensor, past: Tensor | None, visible: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        inputs: Tensor,
+        positions: Tensor,
+        read: Tensor,
+        past: Tensor | None,
+        visible: Tensor | None,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         """Run new positions behind cached ones.
 
         Args:
@@ -36,9 +42,10 @@ class Decoder(Protocol):
             read: (B,) int, which of the L to return a state of.
             past: (K, 2, B or 1, H, P, E) of earlier positions, or None; a single row is seen by all.
             visible: (B, P) bool, which earlier positions a row sees, or None for all.
+            keep: whether to return keys and values of the new positions.
 
         Returns:
-            (B, D) states after the last layer, before any final norm, and (K, 2, B, H, L, E).
+            (B, D) states after the last layer, before any final norm, and (K, 2, B, H, L, E) or None.
         """
 
 
@@ -75,18 +82,30 @@ class FusedDecoder:
     def __init__(self, backbone: PreTrainedModel, precision: Precision) -> None:
         family: Any = backbone
         self.rotary = family.rotary_emb
+        self.weight = next(backbone.parameters())  # what angles are computed like
+        self.grows = getattr(self.rotary, "rope_type", "") in ("dynamic", "longrope")  # angles that depend on length
+        self.table: tuple[Tensor, Tensor] | None = None
         self.layers = [_Layer(layer, backbone.config, precision) for layer in family.layers]
 
     def __call__(
-        self, inputs: Tensor, positions: Tensor, read: Tensor, past: Tensor | None, visible: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        cos, sin = (turn[:, :, None] for turn in self.rotary(inputs, positions))  # (B, L, 1, E)
+        self,
+        inputs: Tensor,
+        positions: Tensor,
+        read: Tensor,
+        past: Tensor | None,
+        visible: Tensor | None,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        cos, sin = self._angles(positions)
+        scale = self.layers[0].scale
+        turns = (cos * scale, sin * scale, cos, sin)  # of queries, which carry attention's scale, and of keys
         mask = _mask(inputs.shape[1], past, visible, inputs)
         rows = torch.arange(len(inputs), device=inputs.device)
         states, kept = inputs, []
         for number, layer in enumerate(self.layers):
-            query, keys, values = layer.project(states, cos, sin)
-            kept.append(torch.stack([keys, values]))
+            query, keys, values = layer.project(states, *turns)
+            if keep:
+                kept.append(torch.stack([keys, values]))
             if past is not None:
                 keys, values = (
                     torch.cat([old.expand(len(inputs), -1, -1, -1), new], dim=2)
@@ -96,7 +115,22 @@ class FusedDecoder:
                 states, query = states[rows, read][:, None], query[rows, read][:, None]
                 mask = mask[rows if len(mask) > 1 else 0, read][:, None] if mask is not None else None
             states = layer.mix(states, query, keys, values, mask)
-        return states[:, 0], torch.stack(kept)
+        return states[:, 0], torch.stack(kept) if keep else None
+
+    def _angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines, (B, L, 1, E) each, from a table that grows as positions do."""
+        if self.grows:
+            return self._compute_angles(positions)
+        needed = int(positions.max()) + 1
+        if self.table is None or self.table[0].shape[0] < needed or self.table[0].device != positions.device:
+            cos, sin = self._compute_angles(torch.arange(max(needed, 64), device=positions.device)[None])
+            self.table = (cos[0], sin[0])
+        return self.table[0][positions], self.table[1][positions]
+
+    def _compute_angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        cos, sin = (angle[:, :, None] for angle in self.rotary(self.weight, positions))
+        left, right = sin.chunk(2, dim=-1)
+        return cos, torch.cat([-left, right], dim=-1)
 
 
 class _Layer:
@@ -104,25 +138,26 @@ class _Layer:
 
     def __init__(self, layer: Any, config: Any, precision: Precision) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.query, self.key, self.value, self.output = (
-            linear(module, precision)
-            for module in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
-        )
-        self.gate, self.up, self.down = (
-            linear(module, precision) for module in (mlp.gate_proj, mlp.up_proj, mlp.down_proj)
-        )
+        self.enter = linears((attention.q_proj, attention.k_proj, attention.v_proj), precision)
+        self.leave = linears((attention.o_proj,), precision)
+        self.widen = linears((mlp.gate_proj, mlp.up_proj), precision)
+        self.narrow = linears((mlp.down_proj,), precision)
         self.norms = (layer.input_layernorm, layer.post_attention_layernorm)
-        self.epsilon = config.rms_norm_eps
+        self.epsilon = torch.tensor(config.rms_norm_eps, device=layer.input_layernorm.weight.device)
         self.width = attention.head_dim
         self.scale = attention.scaling
 
-    def project(self, states: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(
+        self, states: Tensor, query_cos: Tensor, query_sin: Tensor, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, L, Hq, E), keys and values (B, H, L, E), of states (B, L, D)."""
         inner = self._normalised(states, 0)
-        query, key, value = (
-            project(inner).unflatten(-1, (-1, self.width)) for project in (self.query, self.key, self.value)
+        query, key, value = (projected.unflatten(-1, (-1, self.width)) for projected in self.enter(inner))
+        return (
+            _turn(query, query_cos, query_sin),
+            _turn(key, cos, sin).transpose(1, 2),
+            value.transpose(1, 2),
         )
-        return _turn(query, cos, sin), _turn(key, cos, sin).transpose(1, 2), value.transpose(1, 2)
 
     def mix(self, states: Tensor, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """The layer's output at states (B, R, D) with queries (B, R, Hq, E), over keys and values (B, H, T, E)."""
@@ -130,23 +165,27 @@ class _Layer:
         groups = keys.shape[1]
         # All query heads of a key-value head go through one product: several times faster on CPUs than repeating keys.
         query = query.unflatten(2, (groups, -1)).permute(0, 2, 3, 1, 4)  # (B, H, Hq/H, R, E)
-        weights = (query.flatten(2, 3) @ keys.transpose(2, 3)).mul_(self.scale).unflatten(2, (-1, reads))
+        weights = (query.flatten(2, 3) @ keys.transpose(2, 3)).unflatten(2, (-1, reads))
         if mask is not None:
             weights += mask[:, None, None]
         weights = weights.softmax(dim=-1).flatten(2, 3)  # (B, H, Hq/H · R, T)
         mixed = (weights @ values).unflatten(2, (-1, reads)).permute(0, 3, 1, 2, 4).reshape(rows, reads, heads * width)
-        states = states + self.output(mixed)
-        inner = self._normalised(states, 1)
-        return states + self.down(F.silu(self.gate(inner)).mul_(self.up(inner)))
+        (mixed,) = self.leave(mixed)
+        states = states + mixed
+        gate, up = self.widen(self._normalised(states, 1))
+        (inner,) = self.narrow(F.silu(gate).mul_(up))
+        return states + inner
 
     def _normalised(self, states: Tensor, which: int) -> Tensor:
-        return F.rms_norm(states, states.shape[-1:], self.norms[which].weight, self.epsilon)
+        """RMSNorm, in fewer passes than the built-in one takes on CPUs."""
+        length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        scale = torch.addcmul(self.epsilon, length, length, value=1 / states.shape[-1]).rsqrt_()
+        return (states * scale).mul_(self.norms[which].weight)
 
 
-def _turn(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions: (B, L, H, E) turned by angles (B, L, 1, E)."""
-    left, right = heads.chunk(2, dim=-1)
-    return heads * cos + torch.cat([-right, left], dim=-1) * sin
+def _turn(heads: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
+    """Rotary positions: the two halves (x, y) of (B, L, H, E) become (x cos - y sin, y cos + x sin)."""
+    return torch.addcmul(heads * cos, heads.roll(heads.shape[-1] // 2, dims=-1), signed_sin)
 
 
 def _mask(length: int, past: Tensor | None, visible: Tensor | None, like: Tensor) -> Tensor | None:
@@ -168,8 +207,14 @@ class PlainDecoder:
         self.backbone = backbone
 
     def __call__(
-        self, inputs: Tensor, positions: Tensor, read: Tensor, past: Tensor | None, visible: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        inputs: Tensor,
+        positions: Tensor,
+        read: Tensor,
+        past: Tensor | None,
+        visible: Tensor | None,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         rows, length = inputs.shape[:2]
         cache = DynamicCache(config=self.backbone.config)
         earlier = 0
@@ -187,10 +232,13 @@ class PlainDecoder:
             past_key_values=cache,
             use_cache=True,
         ).last_hidden_state
+        read_states = states[torch.arange(rows, device=inputs.device), read]
+        if not keep:
+            return read_states, None
         new = []
         for layer in cache.layers:
             assert isinstance(layer, CacheLayerMixin)
             assert layer.keys is not None
             assert layer.values is not None
             new.append(torch.stack([layer.keys[:, :, earlier:], layer.values[:, :, earlier:]]))
-        return states[torch.arange(rows, device=inputs.device), read], torch.stack(new)
+        return read_states, torch.stack(new)

@@ -101,7 +101,7 @@ class Encoder:
         if len(self.after):
             inputs, positions = with_text_after(inputs, positions, lengths, self.after, self.slots)
         read = lengths + len(self.after) - 1
-        states, _ = self.decoder(inputs, positions, read, self._shared_prompt(), None)
+        states, _ = self.decoder(inputs, positions, read, self._shared_prompt(), None, False)
         return self.read_out(states)
 
     def _continue(self, kept: Sequence[Tensor | None], items: Sequence[np.ndarray]) -> tuple[Tensor, list[Tensor]]:
@@ -123,7 +123,8 @@ class Encoder:
                 visible = torch.arange(past.shape[4], device=device) < ends[:, None]
         first = len(self.before) + torch.tensor(sizes, device=device)[:, None]
         positions = first + torch.arange(inputs.shape[1], device=device)
-        states, new = self.decoder(inputs, positions, lengths - 1, past, visible)
+        states, new = self.decoder(inputs, positions, lengths - 1, past, visible, True)
+        assert new is not None
         extended = [
             # A clone, so that one user's state does not keep the whole batch's alive.
             new[:, :, row, :, :length].clone()
@@ -148,7 +149,7 @@ class Encoder:
         )
         if self._prompt is None or self._prompt_weights != weights:
             positions = torch.arange(len(self.before), device=self.before.device)[None]
-            _, self._prompt = self.decoder(self.before[None], positions, positions[0, -1:], None, None)
+            _, self._prompt = self.decoder(self.before[None], positions, positions[0, -1:], None, None, True)
             self._prompt_weights = weights
         return self._prompt
 

@@ -6,8 +6,8 @@ call, so that 16-bit accumulators of AVX2 cannot overflow; products are summed i
 """
 
 import warnings
-from collections.abc import Callable
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from slmrec.errors import UserError, nearest
 
 Precision = Literal["fp32", "bf16", "int8"]
-Linear = Callable[[Tensor], Tensor]
-"""(…, inputs) to (…, outputs), float32 in and out."""
+Linears = Callable[[Tensor], Sequence[Tensor]]
+"""(…, inputs) to several (…, outputs), float32 in and out."""
 
 
 def check_precision(precision: str) -> None:
@@ -26,19 +26,33 @@ def check_precision(precision: str) -> None:
         raise UserError(f"precision is {precision!r}{nearest(precision, get_args(Precision))}")
 
 
-def linear(module: nn.Linear, precision: Precision) -> Linear:
-    """A linear map in the named precision. In "fp32" it is the module itself and follows later changes of it."""
+def linears(modules: Sequence[nn.Linear], precision: Precision) -> Linears:
+    """Linear maps of one input in the named precision.
+
+    In "fp32" they are the modules themselves, and follow later changes of them; reduced ones are one product over
+    the rows of all, which spares rounding the input again.
+    """
     if precision == "fp32":
-        return module
-    bias = None if module.bias is None else module.bias.detach()
-    if precision == "bf16":
-        weight = module.weight.detach().bfloat16()
-        rounded = None if bias is None else bias.bfloat16()
-        return lambda inputs: F.linear(inputs.bfloat16(), weight, rounded).float()
-    return _int8(module.weight.detach(), bias)
+        return lambda inputs: [module(inputs) for module in modules]
+    weight = torch.cat([module.weight.detach() for module in modules])
+    bias = None
+    if any(module.bias is not None for module in modules):
+        own = [
+            module.weight.new_zeros(len(module.weight)) if module.bias is None else module.bias for module in modules
+        ]
+        bias = torch.cat(own).detach()
+    sizes: Any = [module.out_features for module in modules]
+    product = _bf16(weight, bias) if precision == "bf16" else _int8(weight, bias)
+    return lambda inputs: product(inputs).split(sizes, dim=-1)
 
 
-def _int8(weight: Tensor, bias: Tensor | None) -> Linear:
+def _bf16(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
+    weight = weight.bfloat16()
+    rounded = None if bias is None else bias.bfloat16()
+    return lambda inputs: F.linear(inputs.bfloat16(), weight, rounded).float()
+
+
+def _int8(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
     scales = (weight.abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny).double()
     zeros = torch.zeros(len(weight), dtype=torch.int64)
     with warnings.catch_warnings():

@@ -49,14 +49,20 @@ def _top_k(
     best = vectors.new_full((len(vectors), k), -torch.inf)
     items = torch.zeros(len(vectors), k, dtype=torch.int64, device=vectors.device)
     users, out = _pairs(excluded, rows, vectors.device)
-    order = torch.argsort(out)
-    users, out = users[order], out[order]
+    if count > ITEMS:
+        order = torch.argsort(out)
+        users, out = users[order], out[order]
     for start in range(0, count, ITEMS):
         end = min(start + ITEMS, count)
         block = table[start:end] if rows is None else table[rows[start:end]]
         scores = vectors @ block.T  # (B, block)
-        low, high = torch.searchsorted(out, torch.tensor([start, end], device=out.device)).tolist()
+        low, high = 0, len(out)
+        if count > ITEMS:
+            low, high = torch.searchsorted(out, torch.tensor([start, end], device=out.device)).tolist()
         scores[users[low:high], out[low:high] - start] = -torch.inf
+        if count <= ITEMS and k <= count:
+            best, places = scores.topk(k, dim=1)
+            return best, places if rows is None else rows[places]
         # After a few blocks hardly any user finds a better item in the next one, and sorting costs more than scoring.
         hot = torch.nonzero(scores.amax(dim=1) > best[:, -1])[:, 0] if start else torch.arange(len(vectors))
         if not len(hot):
