@@ -37,8 +37,8 @@ def linears(modules: Sequence[nn.Linear], precision: Precision) -> Linears:
     weight = torch.cat([module.weight.detach() for module in modules])
     bias = None
     if any(module.bias is not None for module in modules):
-        own = [
-            module.weight.new_zeros(len(module.weight)) if module.bias is None else module.bias for module in modules
+        own: list[Tensor] = [
+            torch.zeros(module.out_features) if module.bias is None else module.bias for module in modules
         ]
         bias = torch.cat(own).detach()
     sizes: Any = [module.out_features for module in modules]
