@@ -105,10 +105,10 @@ def throughput(data: Dataset) -> dict[str, Any]:
         )
         base = table["published layout, 30 layers"]["median"]
         table["ratios"] = {
-            "engine 4 layers : published 30 layers": table["engine, 4 layers"]["median"] / base,
-            "engine 30 layers : published 30 layers": table["engine, 30 layers"]["median"] / base,
-            "published 4 layers : published 30 layers": table["published layout, 4 layers"]["median"] / base,
-            "SASRec : engine 4 layers": table["SASRec, 64 wide"]["median"] / table["engine, 4 layers"]["median"],
+            "4 layers here : 30 published": table["engine, 4 layers"]["median"] / base,
+            "30 layers here : 30 published": table["engine, 30 layers"]["median"] / base,
+            "4 layers published : 30 published": table["published layout, 4 layers"]["median"] / base,
+            "SASRec : 4 layers here": table["SASRec, 64 wide"]["median"] / table["engine, 4 layers"]["median"],
         }
         result[f"{threads} threads"] = table
     return result
@@ -178,7 +178,7 @@ def training(data: Dataset) -> dict[str, Any]:
     base = result["seconds"]["published, 30 layers, a user"]["median"]
     for name, mode in modes.items():
         result["ratios"] = result.get("ratios", {}) | {
-            f"{name}, a target: published 30 layers : distilling here": base
+            f"{name}, published 30 layers : distilling here": base
             / result["seconds"][f"{name}: both, a target"]["median"],
             f"{name}, the same, teacher paid in one epoch": base
             / result["seconds"][f"{name}: both, teacher paid in one epoch, a target"]["median"],
@@ -362,7 +362,7 @@ def precision(data: Dataset, folder: Path) -> dict[str, Any]:
             "users a second": round(users / taken, 1),
         }
     model.use_precision("fp32")
-    result["fp32 on bf16's users"] = evaluate(model, data, max_cases=2048).metrics["NDCG@10"]
+    result["fp32 on the users of bf16"] = evaluate(model, data, max_cases=2048).metrics["NDCG@10"]
     return result
 
 

@@ -1,4 +1,4 @@
-"""docs/results.md and the result block of README.md, from the JSON in benchmarks/results.
+"""docs/results.md, docs/performance.md and the result block of README.md, from the JSON in benchmarks/results.
 
     python benchmarks/tables.py [--check]
 
@@ -10,6 +10,8 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+import performance
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -121,8 +123,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    for path, text in ((ROOT / "docs" / "results.md", results_page()), (ROOT / "README.md", readme())):
+    texts = {ROOT / "docs" / "results.md": results_page(), ROOT / "README.md": readme(), **performance.pages()}
+    for path, text in texts.items():
         if not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         elif path.read_text() != text:
             sys.exit(f"{path.relative_to(ROOT)} is not what benchmarks/results gives; run python benchmarks/tables.py")
