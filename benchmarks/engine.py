@@ -3,7 +3,7 @@
     python benchmarks/engine.py SOURCE [SECTION …] [--result FILE] [--student MODEL]
 
 SOURCE: amazon14-beauty, or any source; its test histories are what is encoded. Sections: throughput, training,
-latency, growth, index, batch, compile, and precision and parity of the trained --student. Each is measured in one
+latency, growth, index, batch, compile, and precision, parity and slide of the trained --student. Each is measured in one
 process, its rivals taking turns, and written when it is done; one that stands in the result file is not run again
 unless it is named. Nothing else should run meanwhile.
 """
@@ -64,7 +64,11 @@ def main() -> None:
         torch.set_num_threads(psutil.cpu_count(logical=False) or 1)
         started = time.perf_counter()
         measured = section(data, arguments.student) if name in TRAINED else section(data)
-        found[name] = measured | {"took": round(time.perf_counter() - started, 1), "provenance": provenance()}
+        found[name] = measured | {
+            "data": data.name,
+            "took": round(time.perf_counter() - started, 1),
+            "provenance": provenance(),
+        }
         write_json(arguments.result, found)
         print(json.dumps(found[name], indent=1), file=sys.stderr, flush=True)
 
@@ -413,6 +417,33 @@ def parity(data: Dataset, folder: Path) -> dict[str, Any]:
     }
 
 
+class Hopping:
+    """A model that reads the windows of `UserStates(slide="hop")`."""
+
+    def __init__(self, model: SLMRec) -> None:
+        self.model, self.kind, self.catalogue = model, model.kind, model.catalogue
+        self.parameter_counts = model.parameter_counts
+        self.window = UserStates(model.encoder, slide="hop").window
+
+    def score(self, histories: Sequence[np.ndarray]) -> torch.Tensor:
+        """As the protocol asks."""
+        return self.model.score([self.window(history) for history in histories])
+
+
+def slide(data: Dataset, folder: Path) -> dict[str, Any]:
+    """What the shorter windows of slide="hop" cost."""
+    model = trained(folder, data)
+    slots = model.config.max_length
+    histories = test_histories(data)
+    return {
+        "window": slots,
+        "users": len(histories),
+        "beyond": sum(len(history) > slots for history in histories),
+        "exact": evaluate(model, data).metrics["NDCG@10"],
+        "hop": evaluate(Hopping(model), data).metrics["NDCG@10"],
+    }
+
+
 SECTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "throughput": throughput,
     "training": training,
@@ -423,8 +454,9 @@ SECTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "compile": compiled,
     "precision": precision,
     "parity": parity,
+    "slide": slide,
 }
-TRAINED = ("precision", "parity")
+TRAINED = ("precision", "parity", "slide")
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------

@@ -221,10 +221,22 @@ def parity(result: dict[str, Any]) -> list[str]:
     return [
         "## Parity",
         "",
-        f"All {result['users']:,} test users against the plain layout in transformers' own forward: "
-        f"largest difference {result['largest difference over scale']:.1e} of the vectors' scale; users whose ten best differ: "
-        f"{result['users whose ten best differ']}, and {result['users whose ten best differ by a tie to 1e-5']} by "
-        "scores that are equal to 1e-5.",
+        f"All {result['users']:,} test users against the plain layout in transformers' own forward: largest "
+        f"difference {result['largest difference over scale']:.1e} of the vectors' scale. Users whose ten best differ: "
+        f"{result['users whose ten best differ']}; by scores that are equal to 1e-5: "
+        f"{result['users whose ten best differ by a tie to 1e-5']}.",
+    ]
+
+
+def slide(result: dict[str, Any]) -> list[str]:
+    """The named approximation of user states."""
+    return [
+        "## When a history outgrows the window",
+        "",
+        f"{result['data']}, student of a window of {result['window']} items, {result['users']:,} test users, "
+        f'{result["beyond"]:,} of them with longer histories. `UserStates(slide="exact")`: NDCG@10 '
+        f'{result["exact"]:.4f}; `slide="hop"`, about two positions an event instead of {result["window"]}: '
+        f"{result['hop']:.4f}.",
     ]
 
 
@@ -237,6 +249,7 @@ SECTIONS = {
     "batch": batch,
     "precision": precision,
     "parity": parity,
+    "slide": slide,
     "compile": compiled,
 }
 

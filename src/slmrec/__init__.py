@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slmrec.data import Catalogue, Dataset, Preparation
+    from slmrec.engine import UserStates
     from slmrec.errors import UserError
     from slmrec.evaluation import compare, evaluate
     from slmrec.models import Popularity, SASRec, SLMRec, load
+    from slmrec.scoring import score_parquet
     from slmrec.training.train import distill, train_llm, train_popularity, train_sasrec
 
 _HOME = {
     "slmrec.data": ("Catalogue", "Dataset", "Preparation"),
+    "slmrec.engine": ("UserStates",),
     "slmrec.errors": ("UserError",),
     "slmrec.evaluation": ("compare", "evaluate"),
     "slmrec.models": ("Popularity", "SASRec", "SLMRec", "load"),
+    "slmrec.scoring": ("score_parquet",),
     "slmrec.training.train": ("distill", "train_llm", "train_popularity", "train_sasrec"),
 }
 
@@ -26,10 +30,12 @@ __all__ = [
     "SASRec",
     "SLMRec",
     "UserError",
+    "UserStates",
     "compare",
     "distill",
     "evaluate",
     "load",
+    "score_parquet",
     "train_llm",
     "train_popularity",
     "train_sasrec",

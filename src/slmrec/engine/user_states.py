@@ -87,7 +87,7 @@ class UserStates:
         """(B, d) user vectors in the order of ``histories``, which are item indices, oldest first, none empty."""
         self._expire()
         now = self.clock()
-        windows = {user: self._window(history) for user, history in histories.items()}
+        windows = {user: self.window(history) for user, history in histories.items()}
         vectors: dict[Id, Tensor] = {}
         new: dict[Id, tuple[Tensor | None, np.ndarray]] = {}
         for user, window in windows.items():
@@ -168,7 +168,8 @@ class UserStates:
             ) from error
         self._expire()
 
-    def _window(self, history: np.ndarray) -> np.ndarray:
+    def window(self, history: np.ndarray) -> np.ndarray:
+        """The part of a history that its vector is computed from, see the module."""
         slots = self.encoder.slots
         beyond = len(history) - slots
         if beyond <= 0:
