@@ -3,8 +3,8 @@
     python benchmarks/engine.py SOURCE [SECTION …] [--result FILE] [--student MODEL]
 
 SOURCE: amazon14-beauty, or any source; its test histories are what is encoded. Sections: throughput, training,
-latency, growth, index, batch, compile, and precision, parity and slide of the trained --student. Each is measured in one
-process, its rivals taking turns, and written when it is done; one that stands in the result file is not run again
+latency, growth, index, batch, compile, and precision, parity and slide of the trained --student. Each is measured in
+one process, its rivals taking turns, and written when it is done; one that stands in the result file is not run again
 unless it is named. Nothing else should run meanwhile.
 """
 

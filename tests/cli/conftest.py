@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 import transformers
-from transformers import LlamaConfig, LlamaModel
 
 from slmrec.cli.main import main
+
+from ..conftest import DECODERS, save_decoder
 
 transformers.utils.logging.disable_progress_bar()  # commands do so before the import, which here came first
 
@@ -75,7 +75,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     rows = interactions()
     source.write_text("\n".join(["user,item,when", *(",".join(map(str, row)) for row in rows)]) + "\n")
     recipe.write_text(RECIPE.format(backbone=decoder))
-    save_decoder(decoder)
+    save_decoder(DECODERS["llama"], decoder)
     printed: dict[str, str] = {}
 
     def make(name: str, *arguments: object) -> Path:
@@ -103,18 +103,3 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("train_popularity", "train_sasrec", "train_llm", "distill"):
         monkeypatch.setattr(f"slmrec.training.train.{name}", train)
-
-
-def save_decoder(folder: Path) -> None:
-    """Save a random decoder; without prompts it needs no tokenizer."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        vocab_size=64,
-        max_position_embeddings=64,
-    )
-    LlamaModel(config).save_pretrained(folder)
