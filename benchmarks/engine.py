@@ -34,9 +34,9 @@ from slmrec.files import write_json
 from slmrec.models import SASRec, SASRecConfig, SLMRec, load
 from slmrec.recipe import load_recipe
 from slmrec.scoring import score_parquet
-from slmrec.training.distillation import Distillation
+from slmrec.training.distillation import Distillation, TaughtExamples
 from slmrec.training.options import LLMOptions
-from slmrec.training.teacher_states import block_end_states
+from slmrec.training.teacher_states import block_end_states, teacher_states
 from slmrec.training.train import build_llm
 
 RESULT = Path(__file__).parent / "results" / "engine.json"
@@ -153,6 +153,16 @@ def training(data: Dataset) -> dict[str, Any]:
         batches = list(LengthBatches([len(e.inputs) for e in examples], batch_size))
         epochs = recipe.student.training.epochs
         modes[name] = (teacher, module, optimiser, examples, batches, epochs)
+        result[f"states in 16 bits, {name}"] = sixteen_bits(module, teacher, collate([examples[i] for i in batches[0]]))
+        some = [examples[i] for i in sorted(i for batch in batches[:8] for i in batch)]
+        with tempfile.TemporaryDirectory() as folder:
+            making = seconds(teacher_states, teacher, some, module.teacher_layers, Path(folder) / "states")
+            kept = TaughtExamples(some, teacher_states(teacher, some, module.teacher_layers, Path(folder) / "states"))
+            reading = seconds(lambda kept=kept: [kept[i].teacher.sum() for i in range(len(kept))])
+        result[f"cache, {name}"] = {
+            "computing and writing, ms an example": 1e3 * making / len(some),
+            "reading, ms an example": 1e3 * reading / len(some),
+        }
     times: dict[str, list[float]] = {"published, 30 layers, a user": []}
     for turn in range(4):  # the first warms up
         few = [rows[i] for i in range(turn * 8, turn * 8 + 8)]
@@ -189,6 +199,20 @@ def training(data: Dataset) -> dict[str, Any]:
         }
         result[f"epochs, {name}"] = mode[-1]
     return result
+
+
+def sixteen_bits(module: Distillation, teacher: SLMRec, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+    """What teacher states kept in 16 bits change: the loss, and the gradient's direction and size."""
+    exact = block_end_states(teacher, batch, module.teacher_layers).transpose(0, 1)
+    losses, gradients = [], []
+    for states in (exact, exact.half()):
+        torch.manual_seed(0)  # the same dropout
+        loss = module(**batch, teacher=states)["loss"]
+        found = torch.autograd.grad(loss, [p for p in module.parameters() if p.requires_grad], allow_unused=True)
+        losses.append(loss.item())
+        gradients.append(torch.cat([gradient.flatten() for gradient in found if gradient is not None]))
+    difference = (gradients[1] - gradients[0]).norm() / gradients[0].norm()
+    return {"loss, relative": abs(losses[1] / losses[0] - 1), "gradient, relative": difference.item()}
 
 
 def teach(teacher: SLMRec, tensors: dict[str, torch.Tensor], layers: Sequence[int]) -> None:
