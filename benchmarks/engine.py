@@ -32,6 +32,7 @@ from slmrec.engine import ItemIndex, UserStates, top_k
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json
 from slmrec.models import SASRec, SASRecConfig, SLMRec, load
+from slmrec.models.items import ItemTable
 from slmrec.recipe import load_recipe
 from slmrec.scoring import score_parquet
 from slmrec.training.distillation import Distillation, TaughtExamples
@@ -507,9 +508,9 @@ def small_sasrec(data: Dataset) -> SASRec:
     return model
 
 
-def vectors(data: Dataset, width: int) -> torch.Tensor:
+def vectors(data: Dataset, width: int) -> ItemTable:
     """Random item vectors."""
-    return torch.randn(data.num_items, width) * 0.02
+    return ItemTable.of(torch.randn(data.num_items, width) * 0.02)
 
 
 def test_histories(data: Dataset) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from provenance import provenance
 from slmrec.data import prepare_source
 from slmrec.data.batches import collate, training_examples
 from slmrec.files import write_json
+from slmrec.models.items import ItemTable
 from slmrec.training.options import LLMOptions
 from slmrec.training.train import build_llm
 
@@ -33,7 +34,7 @@ def main() -> None:
     for prompt in PROMPTS:
         torch.manual_seed(0)
         vectors = torch.randn(data.num_items, 64)
-        model = build_llm(data, LLMOptions(layers=8, prompt_before=prompt), vectors).eval()
+        model = build_llm(data, LLMOptions(layers=8, prompt_before=prompt), ItemTable.of(vectors)).eval()
         with torch.no_grad():
             norms = model.hidden(batch["input_ids"], batch["lengths"], LAYERS).square().sum(-1)  # (K, B, R)
         found.append(

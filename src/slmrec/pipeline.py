@@ -27,6 +27,7 @@ from slmrec.files import check_replaceable, read_json, write_json, write_text
 from slmrec.models import Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
 from slmrec.models.card import model_card
+from slmrec.models.items import ItemTable
 from slmrec.recipe import Recipe, as_dict
 from slmrec.report import write_report
 from slmrec.training.cost import Cost, llm_cost, sasrec_cost
@@ -163,16 +164,16 @@ class _Job:
         data = self._stage("data", self._data, lambda: Dataset.load(out / "data"))
         self._estimate(data)
         classic = self._stage("sasrec", lambda: self._sasrec(data), lambda: load(out / "sasrec"))
-        vectors = classic.item_vectors().detach()
+        items = classic.items
         teacher = self._stage(
             "teacher",
-            lambda: train_llm(data, recipe.teacher, out / "teacher", vectors, self._progress),
+            lambda: train_llm(data, recipe.teacher, out / "teacher", items, self._progress),
             lambda: load(out / "teacher"),
         )
         assert isinstance(teacher, SLMRec)
         alone = student_shape(teacher, recipe.student)
-        self._stage("student_ce", lambda: train_llm(data, alone, out / "student_ce", vectors, self._progress))
-        self._stage("student", lambda: self._distill(teacher, data, vectors))
+        self._stage("student_ce", lambda: train_llm(data, alone, out / "student_ce", items, self._progress))
+        self._stage("student", lambda: self._distill(teacher, data, items))
         self._stage("metrics.json", lambda: self._evaluate(data))
         self._stage("report.html", lambda: write_report(out))
 
@@ -217,9 +218,9 @@ class _Job:
         train_popularity(data, self.out / "popularity")
         return train_sasrec(data, self.recipe.sasrec, self.out / "sasrec", self._progress)
 
-    def _distill(self, teacher: SLMRec, data: Dataset, vectors: torch.Tensor) -> SLMRec:
+    def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> SLMRec:
         recipe = self.recipe
-        start = vectors if recipe.distillation.start == "pretrained" else None
+        start = items if recipe.distillation.start == "pretrained" else None
         return distill(teacher, data, self.out / "student", recipe.student, recipe.distillation, start, self._progress)
 
     def _evaluate(self, data: Dataset) -> None:

@@ -12,6 +12,7 @@ from slmrec.data.batches import PADDING, pad
 from slmrec.errors import UserError
 from slmrec.models import SLMRec, SLMRecConfig
 from slmrec.models.backbone import load_pretrained
+from slmrec.models.items import ItemTable
 from slmrec.training.options import LLMOptions
 from slmrec.training.train import build_llm
 
@@ -21,7 +22,7 @@ BEFORE, AFTER = "the user liked these items :", "next item ?"
 def build(data: Dataset, folder: Path, **options) -> SLMRec:
     torch.manual_seed(1)
     chosen = LLMOptions(**{"backbone": str(folder), "layers": 3, "max_length": 7} | options)
-    return build_llm(data, chosen, torch.randn(data.num_items, 8)).eval()
+    return build_llm(data, chosen, ItemTable.of(torch.randn(data.num_items, 8))).eval()
 
 
 def plain_layout(model: SLMRec, folder: Path, histories: list[np.ndarray]) -> torch.Tensor:
@@ -199,5 +200,5 @@ def test_gradient_checkpointing_changes_memory_and_nothing_else(decoder, cycle):
         kept.append(sum(tensors.values()))
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
-        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-5)
+        assert (gradients[1][name] - gradient).abs().max() <= 1e-4 * gradient.abs().max(), name
     assert kept[1] < 0.7 * kept[0]

@@ -12,6 +12,7 @@ from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.losses import slmrec_objective
 from slmrec.models import SLMRec, load
+from slmrec.models.items import ItemTable
 from slmrec.training.distillation import Distillation
 from slmrec.training.options import (
     DistillationOptions,
@@ -33,7 +34,7 @@ def teacher_folder(cycle, llama, tmp_path_factory) -> Path:
     training = TrainingOptions(epochs=12, batch_size=16, learning_rate=1e-2, backbone_learning_rate=2e-3)
     options = LLMOptions(backbone=str(llama), layers=4, max_length=8, prompt_before="the user", training=training)
     folder = tmp_path_factory.mktemp("teacher") / "model"
-    train_llm(cycle, options, folder, torch.randn(20, 16) * 0.3)
+    train_llm(cycle, options, folder, ItemTable.of(torch.randn(20, 16) * 0.3))
     return folder
 
 
@@ -61,7 +62,7 @@ def test_a_student_that_is_its_teacher_costs_only_cross_entropy(cycle, teacher_f
 def test_the_parts_are_the_objective_of_states_had_one_layer_at_a_time(cycle, llama, teacher):
     """Against states gathered in a plain loop over users and layers, fed to the golden-tested objective."""
     options = LLMOptions(backbone=str(llama), layers=2, max_length=8, prompt_before="the user")
-    student = build_llm(cycle, options, torch.randn(20, 16)).eval()
+    student = build_llm(cycle, options, ItemTable.of(torch.randn(20, 16))).eval()
     weights = {"lambda1": 0.7, "lambda2": 0.2, "lambda3": 0.5}
     module = Distillation(student, teacher, DistillationOptions(blocks=2, **weights)).eval()
     examples = training_examples(cycle, 8, "every-position")[:6]
@@ -168,7 +169,7 @@ def test_the_papers_reading_is_taught_too(cycle, llama, tmp_path):
         **paper,
     )
     vectors = torch.randn(20, 16)
-    teacher = train_llm(cycle, options, tmp_path / "teacher", vectors)
+    teacher = train_llm(cycle, options, tmp_path / "teacher", ItemTable.of(vectors))
     torch.testing.assert_close(teacher.item_vectors(), vectors)
     options = DistillationOptions(blocks=2, form="published", lambda2=0.1)
     student = distill(teacher, cycle, tmp_path / "student", StudentOptions(layers=2, **paper), options)

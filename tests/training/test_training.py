@@ -15,6 +15,7 @@ from slmrec.data.batches import training_examples
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.models import SASRec, SASRecConfig, load
+from slmrec.models.items import ItemTable
 from slmrec.training import trainer as trainer_module
 from slmrec.training.modules import NextItem
 from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
@@ -146,7 +147,7 @@ def test_an_llm_learns_the_planted_order_by_every_loss(cycle, llama, tmp_path, l
         epochs=12, batch_size=16, learning_rate=1e-2, backbone_learning_rate=2e-3, loss=loss, negatives=19
     )
     options = LLMOptions(backbone=str(llama), layers=2, max_length=8, training=training)
-    model = train_llm(cycle, options, tmp_path / "m", torch.randn(20, 16) * 0.3)
+    model = train_llm(cycle, options, tmp_path / "m", ItemTable.of(torch.randn(20, 16) * 0.3))
     assert evaluate(model, cycle).metrics["HR@1"] > 0.8
 
 
@@ -227,4 +228,4 @@ def test_refusals_come_before_training(cycle, tmp_path):
         train_sasrec(singles, sasrec(), tmp_path / "m")
     assert not (tmp_path / "m").exists()
     with pytest.raises(UserError, match="100 rows, the data set 20 items"):
-        train_llm(cycle, LLMOptions(backbone="nowhere"), tmp_path / "m", torch.zeros(100, 4))
+        train_llm(cycle, LLMOptions(backbone="nowhere"), tmp_path / "m", ItemTable.of(torch.zeros(100, 4)))

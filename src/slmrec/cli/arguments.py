@@ -4,17 +4,16 @@ import argparse
 import csv
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slmrec.cli.parser import Parser
 from slmrec.errors import UserError
 from slmrec.files import check_replaceable
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from slmrec.data import Dataset
     from slmrec.models import Recommender
+    from slmrec.models.items import ItemTable
 
 
 def add_data(parser: Parser, *, required: bool = True) -> None:
@@ -128,8 +127,8 @@ def check_catalogue(model: "Recommender", folder: Path, data: "Dataset") -> None
         )
 
 
-def item_vectors(folder: Path | None, data: "Dataset") -> "Tensor | None":
-    """(N, d): the item table of a model folder, for a model of this data.
+def item_table(folder: Path | None, data: "Dataset") -> "ItemTable | None":
+    """The item table of a model folder, for a model of this data.
 
     Raises:
         UserError: the folder's model has none, or one of other items.
@@ -142,7 +141,8 @@ def item_vectors(folder: Path | None, data: "Dataset") -> "Tensor | None":
     if model.kind == "popularity":
         raise UserError(f"{folder} holds a popularity model, which has no item vectors; take another")
     check_catalogue(model, folder, data)
-    return model.item_vectors().detach().clone()
+    items: Any = model.items
+    return items
 
 
 def _column(text: str) -> tuple[str, str]:

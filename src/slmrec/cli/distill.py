@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from slmrec.cli import flags, show
-from slmrec.cli.arguments import add_data, add_item_table, add_out, check_catalogue, check_out, item_vectors
+from slmrec.cli.arguments import add_data, add_item_table, add_out, check_catalogue, check_out, item_table
 from slmrec.cli.progress import watching
 from slmrec.errors import UserError
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_catalogue(teacher, teacher_folder, data)
     with watching() as progress:
         progress.stage(1, 1, f"Distilling {teacher.num_layers} layers into {student.layers} on {data.name}")
-        table = item_vectors(arguments.item_table, data)
+        table = item_table(arguments.item_table, data)
         check_pair(teacher, student.layers, distillation.blocks)
         shape = student_shape(teacher, student)
         cost = llm_cost(data, shape, teacher.backbone.config, teacher.num_layers, distillation.blocks)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from slmrec.cli import flags, show
-from slmrec.cli.arguments import add_data, add_item_table, add_out, check_out, item_vectors
+from slmrec.cli.arguments import add_data, add_item_table, add_out, check_out, item_table
 from slmrec.cli.progress import watching
 
 KINDS = {
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
             progress.say(f"to train: {sasrec_cost(data, options)}")
             train_sasrec(data, options, out, progress.progress)
         else:
-            table = item_vectors(arguments.item_table, data)
+            table = item_table(arguments.item_table, data)
             config = check_backbone(options.backbone, options.layers, progress.say)
             progress.say(f"to train: {llm_cost(data, options, config)}")
             train_llm(data, options, out, table, progress.progress)

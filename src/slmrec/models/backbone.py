@@ -52,7 +52,7 @@ def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, we
         UserError: no such backbone, or fewer layers than asked for.
     """
     config = check_backbone(name, layers)
-    where, options = _locate(name)
+    where, options = locate(name)
     available = config.num_hidden_layers
     try:
         if weights:
@@ -89,7 +89,7 @@ def check_backbone(name: str, layers: int | None, report: Report | None = None) 
     Raises:
         UserError: no such backbone, or fewer layers than asked for.
     """
-    where, options = _locate(name, report)
+    where, options = locate(name, report)
     try:
         config = AutoConfig.from_pretrained(where, **options)
     except (OSError, ValueError, KeyError) as error:
@@ -143,7 +143,7 @@ def _parse(config: dict[str, Any]) -> PretrainedConfig:
     return AutoConfig.for_model(config["model_type"], **options)
 
 
-def _locate(name: str, report: Report | None = None) -> tuple[str, dict[str, Any]]:
+def locate(name: str, report: Report | None = None) -> tuple[str, dict[str, Any]]:
     """Where transformers finds the backbone, and the options it needs."""
     folder = _converted(fetch(name, report), report) if name in KNOWN else Path(name)
     if folder.is_dir():
@@ -156,6 +156,8 @@ def _locate(name: str, report: Report | None = None) -> tuple[str, dict[str, Any
 
 def _converted(folder: Path, report: Report | None) -> Path:
     """A packaged GGUF file as a folder of transformers' own, made once: reading GGUF takes a quarter of a minute."""
+    if (folder / "config.json").exists():
+        return folder
     target = folder.with_name(f"{folder.name}.transformers")
     if (target / "config.json").exists():
         return target

@@ -8,8 +8,8 @@ a history ending there has at inference.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from slmrec.data import PADDING
 from slmrec.models.base import Recommender, RecommenderConfig
+from slmrec.models.items import ItemTable
 
 
 class SASRecConfig(RecommenderConfig):
@@ -25,6 +25,10 @@ class SASRecConfig(RecommenderConfig):
     """Attention heads."""
     dropout: float = 0.3
     """Rate of dropout on inputs, attention and feed-forward."""
+    text_dim: int = 0
+    """Width of the items' text vectors; 0 where items have ids alone."""
+    id_dropout: float = 0.0
+    """Share of items whose id part is left out in training, where they have text."""
     initializer_range: float = 0.02
     """Standard deviation of initial weights."""
 
@@ -37,7 +41,7 @@ class SASRec(Recommender):
 
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
-        self.items = nn.Embedding(config.num_items + 1, config.hidden_size, padding_idx=PADDING)
+        self.items = ItemTable(config.num_items, config.hidden_size, config.text_dim, config.id_dropout)
         self.positions = nn.Embedding(config.max_length, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.num_blocks))
@@ -52,7 +56,7 @@ class SASRec(Recommender):
         return self.norm(states)
 
     def item_vectors(self) -> Tensor:
-        return self.items.weight[1:]
+        return self.items.table()[1:]
 
 
 class _Block(nn.Module):

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
-from slmrec.data import PADDING
 from slmrec.engine import Encoder, Precision, check_precision
 from slmrec.engine.encoder import with_text_after
 from slmrec.errors import UserError
 from slmrec.models.backbone import Pretrained, build_backbone, final_norm_name
 from slmrec.models.base import Recommender, RecommenderConfig
+from slmrec.models.items import ItemTable
 
 Reading = Literal["every-position", "last-prompt-token"]
 
@@ -49,6 +49,10 @@ class SLMRecConfig(RecommenderConfig):
     """Whether training started from the decoder's weights."""
     item_dim: int = 64
     """d, width of the item table."""
+    text_dim: int = 0
+    """Width of the items' text vectors; 0 where items have ids alone."""
+    id_dropout: float = 0.0
+    """Share of items whose id part is left out in training, where they have text."""
     reading: Reading = "every-position"
     """How a sequence is read, see the module."""
     prompt_before: str = ""
@@ -85,7 +89,7 @@ class SLMRec(Recommender):
         setattr(self.backbone, name, nn.Identity())
         width = self.backbone.config.hidden_size
         before, after = config.prompt_lengths
-        self.items = nn.Embedding(config.num_items + 1, config.item_dim, padding_idx=PADDING)
+        self.items = ItemTable(config.num_items, config.item_dim, config.text_dim, config.id_dropout)
         self.input_adapter = nn.Linear(config.item_dim, width)
         self.output_adapter = nn.Linear(width, config.item_dim)
         self.prompt_before = nn.Parameter(torch.zeros(before, width), requires_grad=False)
@@ -99,18 +103,20 @@ class SLMRec(Recommender):
         self.post_init()
 
     @classmethod
-    def from_backbone(cls, pretrained: Pretrained, item_vectors: Tensor, config: SLMRecConfig) -> "SLMRec":
+    def from_backbone(cls, pretrained: Pretrained, items: ItemTable, config: SLMRecConfig) -> "SLMRec":
         """A recommender to be trained: pretrained layers, given item vectors, fresh adapters.
 
         Args:
             pretrained: the decoder's kept part, its two prompts being (before, after).
-            item_vectors: (N, d) float.
-            config: without the fields that `pretrained` and `item_vectors` tell.
+            items: a table of N items; it is copied.
+            config: without the fields that `pretrained` and `items` tell.
         """
         config.backbone = pretrained.config
         config.backbone_vocabulary = pretrained.vocabulary_parameters
         config.prompt_lengths = [len(prompt) for prompt in pretrained.prompts]
-        config.num_items, config.item_dim = item_vectors.shape
+        config.num_items, config.item_dim = items.num_embeddings - 1, items.embedding_dim
+        config.text_dim = 0 if items.text is None else items.text.shape[1]
+        config.id_dropout = items.id_dropout
         lora, config.lora = config.lora, None
         model = cls(config)
         norm = final_norm_name(build_backbone(pretrained.config))
@@ -122,9 +128,9 @@ class SLMRec(Recommender):
         model.prompt_before.data.copy_(pretrained.prompts[0])
         model.prompt_after.data.copy_(pretrained.prompts[1])
         with torch.no_grad():
-            model.items.weight[1:] = item_vectors
+            model.items.load_state_dict(items.state_dict())
             # Items should enter the first layer at the scale of the words it was trained on.
-            scale = pretrained.embedding_scale / (item_vectors.norm(dim=1).mean() + 1e-12)
+            scale = pretrained.embedding_scale / (items.eval().table()[1:].norm(dim=1).mean() + 1e-12)
             model.input_adapter.weight.normal_(std=float(scale))
             model.input_adapter.bias.zero_()
             model.output_adapter.weight.normal_(std=model.output_adapter.in_features**-0.5)
@@ -147,7 +153,7 @@ class SLMRec(Recommender):
         return self.output_adapter(self.final_norm(states))
 
     def item_vectors(self) -> Tensor:
-        return self.items.weight[1:]
+        return self.items.table()[1:]
 
     # -- inference --------------------------------------------------------------------------------------------
 
@@ -245,7 +251,8 @@ class SLMRec(Recommender):
             of_decoder = name.startswith(("backbone.", "final_norm."))
             frozen_by_lora = bool(self.config.lora) and of_decoder and "lora_" not in name
             parameter.requires_grad = not (frozen_by_lora or name.startswith("prompt_"))
-        self.items.weight.requires_grad = items
+        for name, parameter in self.items.named_parameters():
+            parameter.requires_grad = items and name not in ("text", "known")
 
     def checkpoint_layers(self) -> None:
         """Keep only what enters each layer for the backward pass, which then computes the layer again."""

@@ -82,7 +82,7 @@ class Distillation(TrainingModule):
             torch.stack(inner) if inner else final.new_zeros(0, *final.shape),
             final,
             labels[valid],
-            self.model.items.weight,
+            self.model.items.table(),
             lambda1=self.options.lambda1,
             lambda2=self.options.lambda2,
             lambda3=self.options.lambda3,

@@ -1,5 +1,7 @@
 """What a step computes: each training module turns a batch into a loss and its named parts."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +42,8 @@ class NextItem(TrainingModule):
     def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
         states = self.model(input_ids, lengths)  # (B, R, d)
         valid = labels != IGNORED
-        table = self.model.get_parameter("items.weight")
+        items: Any = self.model.items
+        table = items.table()
         return {"loss": next_item_loss(states[valid], labels[valid], table, self.options)}
 
 

@@ -82,10 +82,19 @@ class SASRecOptions:
     """Rate of dropout on inputs, attention and feed-forward."""
     max_length: int = 50
     """Most recent items of a history that are read."""
+    item_text: str = ""
+    """What items' text vectors come from: minilm-l6, an encoder's Hugging Face name or folder, or a Parquet file with
+    item_id and vector; empty: items have ids alone. The LLM recommenders of a run take the item table over."""
+    id_dropout: float = 0.0
+    """Share of items whose id part is left out in training, so that text alone learns to carry one; only with text."""
     training: TrainingOptions = field(default_factory=TrainingOptions)
     """Its training."""
 
     def __post_init__(self) -> None:
+        if self.id_dropout and not self.item_text:
+            raise UserError(f"id_dropout is {self.id_dropout}, but items have no text to do without ids; set item_text")
+        if not 0 <= self.id_dropout < 1:
+            raise UserError(f"id_dropout is {self.id_dropout}, but must be at least 0 and below 1")
         if self.hidden_size % self.num_heads:
             raise UserError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
 

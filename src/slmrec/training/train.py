@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import transformers
 from accelerate import PartialState
-from torch import Tensor
 
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, Supervise, training_examples
@@ -18,6 +17,8 @@ from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import Popularity, Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
 from slmrec.models.backbone import load_pretrained
 from slmrec.models.base import fingerprint
+from slmrec.models.items import ItemTable
+from slmrec.models.text import text_vectors
 from slmrec.training.distillation import Distillation, TaughtExamples, check_catalogue, check_pair
 from slmrec.training.modules import NextItem, TrainingModule
 from slmrec.training.options import (
@@ -44,9 +45,15 @@ def train_popularity(data: Dataset, out: Path) -> Popularity:
 def train_sasrec(data: Dataset, options: SASRecOptions, out: Path, progress: Progress | None = None) -> SASRec:
     """Train SASRec into a model folder."""
 
+    text = text_vectors(data.catalogue, options.item_text, progress) if options.item_text else None
+
     def build() -> NextItem:
-        shape = {name: getattr(options, name) for name in ("hidden_size", "num_blocks", "num_heads", "dropout")}
-        model = SASRec(SASRecConfig(num_items=data.num_items, max_length=options.max_length, **shape))
+        names = ("hidden_size", "num_blocks", "num_heads", "dropout", "max_length", "id_dropout")
+        shape = {name: getattr(options, name) for name in names}
+        text_dim = 0 if text is None else text.shape[1]
+        model = SASRec(SASRecConfig(num_items=data.num_items, text_dim=text_dim, **shape))
+        if text is not None:
+            model.items.describe(text, torch.from_numpy(data.item_counts()[1:] > 0))
         return NextItem(model, options.training)
 
     model = _train(build, data, options, options.training, out, "every-position", progress)
@@ -58,7 +65,7 @@ def train_llm(
     data: Dataset,
     options: LLMOptions,
     out: Path,
-    item_vectors: Tensor | None = None,
+    items: ItemTable | None = None,
     progress: Progress | None = None,
 ) -> SLMRec:
     """Train an LLM recommender by cross-entropy into a model folder.
@@ -67,11 +74,11 @@ def train_llm(
         data: the data set.
         options: shape and training.
         out: model folder.
-        item_vectors: (N, d) float, a classic model's item table; None starts from random vectors of width 64.
+        items: a classic model's item table to start from; None starts from random vectors of width 64.
         progress: told after every step.
     """
     model = _train(
-        lambda: NextItem(build_llm(data, options, item_vectors), options.training),
+        lambda: NextItem(build_llm(data, options, items), options.training),
         data,
         options,
         options.training,
@@ -89,7 +96,7 @@ def distill(
     out: Path,
     student: StudentOptions | None = None,
     distillation: DistillationOptions | None = None,
-    item_vectors: Tensor | None = None,
+    items: ItemTable | None = None,
     progress: Progress | None = None,
 ) -> SLMRec:
     """Teach a student of the teacher's first layers into a model folder (the paper's method).
@@ -100,7 +107,7 @@ def distill(
         out: model folder of the student.
         student: depth and training of the student, `StudentOptions()` if unset; the rest of its shape is the teacher's.
         distillation: blocks and losses, `DistillationOptions()` if unset.
-        item_vectors: (N, d) float, where the student's item table starts; None: the teacher's table.
+        items: where the student's item table starts; None: the teacher's table.
         progress: told after every step.
 
     Raises:
@@ -111,7 +118,7 @@ def distill(
     check_catalogue(teacher, data.catalogue)
     options = student_shape(teacher, student)
     examples = training_examples(data, options.max_length, _supervision(options.reading))
-    start = teacher.item_vectors().detach().clone() if item_vectors is None else item_vectors
+    start = teacher.items if items is None else items
 
     def build() -> Distillation:
         model = build_llm(data, options, start)
@@ -156,13 +163,13 @@ def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
     )
 
 
-def build_llm(data: Dataset, options: LLMOptions, item_vectors: Tensor | None) -> SLMRec:
+def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SLMRec:
     """An LLM recommender to be trained, its frozen parts frozen."""
-    if item_vectors is None:
-        item_vectors = torch.randn(data.num_items, 64) * 0.02
-    elif len(item_vectors) != data.num_items:
+    if items is None:
+        items = ItemTable.of(torch.randn(data.num_items, 64) * 0.02)
+    elif items.num_embeddings != data.num_items + 1:
         raise UserError(
-            f"the item table has {len(item_vectors)} rows, the data set {data.num_items} items; "
+            f"the item table has {items.num_embeddings - 1} rows, the data set {data.num_items} items; "
             "both must come from one data set"
         )
     prompts = (options.prompt_before, options.prompt_after)
@@ -186,7 +193,7 @@ def build_llm(data: Dataset, options: LLMOptions, item_vectors: Tensor | None) -
         dropout=options.dropout,
         lora=lora,
     )
-    model = SLMRec.from_backbone(pretrained, item_vectors, config)
+    model = SLMRec.from_backbone(pretrained, items, config)
     model.catalogue = data.catalogue
     model.choose_trained(items=options.train_items)
     if options.gradient_checkpointing:

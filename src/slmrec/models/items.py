@@ -1,0 +1,79 @@
+"""The item table that every model shares: a vector for each id, and where wanted one from the item's text.
+
+    v_i = m_i e_i + W t_i
+
+e_i: the id's own vector; t_i: a frozen vector of the item's text; W: a learned projection; m_i: 1, or 0 for an item
+that training never saw, whose id says nothing yet, and for a random share of rows in training (id dropout), so that
+text alone learns to carry an item. How much text contributes is learned in the size of W.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slmrec.data import PADDING
+
+
+class ItemTable(nn.Embedding):
+    """(N + 1, d) item vectors, row 0 the padding.
+
+    Args:
+        num_items: N.
+        dim: d.
+        text_dim: width of the text vectors; 0 where items have ids alone.
+        id_dropout: share of rows whose id part is left out in training; only with text.
+    """
+
+    def __init__(self, num_items: int, dim: int, text_dim: int = 0, id_dropout: float = 0.0) -> None:
+        super().__init__(num_items + 1, dim, padding_idx=PADDING)
+        self.id_dropout = id_dropout
+        self.text: nn.Parameter | None = None
+        if text_dim:
+            self.text = nn.Parameter(torch.zeros(num_items + 1, text_dim), requires_grad=False)
+            self.known = nn.Parameter(torch.ones(num_items + 1, 1), requires_grad=False)
+            self.projection = nn.Linear(text_dim, dim, bias=False)
+        self._kept: Tensor | None = None
+        self._kept_weights: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> "ItemTable":
+        """A table of ids alone that starts from (N, d) vectors."""
+        table = cls(*vectors.shape)
+        with torch.no_grad():
+            table.weight[1:] = vectors
+        return table
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(…) int item indices to (…, d)."""
+        own = F.embedding(input, self.weight, self.padding_idx)
+        if self.text is None:
+            return own
+        return own * self._mask(F.embedding(input, self.known)) + self.projection(F.embedding(input, self.text))
+
+    def table(self) -> Tensor:
+        """(N + 1, d): all of it; computed once for as long as no weight changes where no gradient is asked for."""
+        if self.text is None:
+            return self.weight
+        if torch.is_grad_enabled() or self.training:
+            return self.weight * self._mask(self.known) + self.projection(self.text)
+        weights = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in self.parameters())
+        if self._kept is None or weights != self._kept_weights:
+            self._kept, self._kept_weights = self.weight * self.known + self.projection(self.text), weights
+        return self._kept
+
+    def describe(self, text: Tensor, known: Tensor) -> None:
+        """Put in what is known of the items.
+
+        Args:
+            text: (N, text_dim) float.
+            known: (N,) bool, whether training sees the item.
+        """
+        assert self.text is not None
+        with torch.no_grad():
+            self.text[1:] = text
+            self.known[1:, 0] = known.to(self.known.dtype)
+
+    def _mask(self, known: Tensor) -> Tensor:
+        if not (self.training and self.id_dropout):
+            return known
+        return known * (torch.rand_like(known) >= self.id_dropout)

@@ -1,0 +1,150 @@
+"""The item table with text: by hand, through training, and the vectors it is made of."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from slmrec.data import Catalogue, Dataset
+from slmrec.errors import UserError
+from slmrec.evaluation import evaluate
+from slmrec.models import load
+from slmrec.models.items import ItemTable
+from slmrec.models.text import text_vectors
+from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
+from slmrec.training.train import train_llm, train_sasrec
+
+
+@pytest.fixture
+def table() -> ItemTable:
+    torch.manual_seed(0)
+    table = ItemTable(5, 3, text_dim=4, id_dropout=0.5)
+    table.describe(torch.randn(5, 4), torch.tensor([True, True, False, True, True]))
+    return table.eval()
+
+
+def test_a_vector_is_the_ids_plus_the_projected_text(table):
+    with torch.no_grad():
+        wanted = table.weight + table.text @ table.projection.weight.T
+        wanted[3] = table.text[3] @ table.projection.weight.T  # never seen in training: its id says nothing
+        torch.testing.assert_close(table.table(), wanted)
+        assert not table.table()[0].any()
+        ids = torch.tensor([[1, 3], [5, 0]])
+        torch.testing.assert_close(table(ids), wanted[ids])
+    torch.testing.assert_close(table.table(), wanted)  # with gradients too
+
+
+def test_the_kept_table_follows_changes(table):
+    with torch.no_grad():
+        before = table.table()
+        assert table.table() is before
+        table.projection.weight.mul_(2)
+        assert not torch.equal(table.table(), before)
+        torch.testing.assert_close(table.table(), table(torch.arange(6)))
+
+
+def test_id_dropout_leaves_text_alone_in_training(table):
+    text = table.text @ table.projection.weight.T
+    whole = table.table()
+    table.train()
+    rows = torch.stack([table.table() for _ in range(200)])
+    dropped = (rows - text).abs().sum(-1) < 1e-6  # (200, 6)
+    kept = (rows - whole).abs().sum(-1) < 1e-6
+    assert (dropped | kept).all()
+    assert 0.35 < dropped[:, 1].float().mean() < 0.65
+
+
+@pytest.fixture
+def vectors(tmp_path) -> str:
+    """Text that says where on the ring an item stands."""
+    angles = np.arange(20) / 20 * 2 * np.pi
+    rings = np.stack([np.sin(angles), np.cos(angles), np.sin(2 * angles), np.cos(2 * angles)], axis=1)
+    frame = pl.DataFrame({"item_id": [f"{i:03d}" for i in range(20)], "vector": rings.tolist()})
+    frame.write_parquet(tmp_path / "vectors.parquet")
+    return str(tmp_path / "vectors.parquet")
+
+
+def test_an_item_that_training_never_saw_is_ranked_by_its_text(cycle, vectors, tmp_path):
+    """Without item 007 in training, users who stand before it get it recommended by its text, never by its id."""
+    frame = pl.DataFrame(
+        [
+            (f"u{user}", f"{item % 20:03d}", 100 * user + step)
+            for user in range(200)
+            for step, item in enumerate(range(user % 20, user % 20 + 6))
+            if item % 20 != 7 and (item + 1) % 20 != 7
+        ],
+        schema=["user_id", "item_id", "timestamp"],
+        orient="row",
+    )
+    items = pl.DataFrame({"item_id": [f"{i:03d}" for i in range(20)], "text": [""] * 20})
+    data = Dataset.from_frame(frame, items=items, name="gap")
+    assert data.item_counts()[8] == 0
+    training = TrainingOptions(epochs=60, batch_size=32, learning_rate=1e-2, patience=0)
+    options = {"hidden_size": 16, "num_blocks": 1, "dropout": 0.0, "training": training}
+    model = train_sasrec(data, SASRecOptions(item_text=vectors, id_dropout=0.3, **options), tmp_path / "text")
+    found = model.recommend([["004", "005", "006"]], k=5)["item_id"].to_list()
+    assert "007" in found
+
+
+def test_the_table_goes_from_the_classic_model_to_the_llm_and_through_the_folder(cycle, llama, vectors, tmp_path):
+    training = TrainingOptions(epochs=1, batch_size=16)
+    options = SASRecOptions(hidden_size=8, num_blocks=1, item_text=vectors, training=training)
+    classic = train_sasrec(cycle, options, tmp_path / "sasrec")
+    llm = LLMOptions(backbone=str(llama), layers=1, train_items=False, training=training)
+    model = train_llm(cycle, llm, tmp_path / "llm", classic.items)
+    torch.testing.assert_close(model.item_vectors(), classic.item_vectors())
+    again = load(tmp_path / "llm")
+    torch.testing.assert_close(again.item_vectors(), classic.item_vectors())
+    assert evaluate(again, cycle).metrics == evaluate(model, cycle).metrics
+    trained = train_llm(
+        cycle, LLMOptions(backbone=str(llama), layers=1, training=training), tmp_path / "b", classic.items
+    )
+    assert torch.equal(trained.items.text, classic.items.text)
+    assert not torch.equal(trained.items.projection.weight, classic.items.projection.weight)
+    counts = again.parameter_counts()
+    assert counts["without_vocabulary"] - sum(p.numel() for n, p in again.named_parameters() if "items" not in n) == (
+        21 * 8 + 21 * 4 + 21 + 4 * 8
+    )
+
+
+class TestTextVectors:
+    @pytest.fixture
+    def catalogue(self) -> Catalogue:
+        texts = ["the user liked these items", None, "next item", "the"]
+        return Catalogue(pl.DataFrame({"item_id": ["a", "b", "c", "d"], "text": texts}))
+
+    def test_are_means_of_an_encoders_states(self, llama, catalogue, tmp_path, monkeypatch):
+        from transformers import AutoModel, AutoTokenizer
+
+        monkeypatch.setenv("SLMREC_CACHE", str(tmp_path))
+        found = text_vectors(catalogue, str(llama))
+        tokenizer, model = AutoTokenizer.from_pretrained(llama), AutoModel.from_pretrained(llama).eval()
+        for row, text in zip(found, catalogue.frame["text"], strict=True):
+            if text is None:
+                assert not row.any()
+                continue
+            with torch.no_grad():
+                states = model(torch.tensor([tokenizer(text).input_ids])).last_hidden_state[0]
+            wanted = torch.nn.functional.normalize(states.mean(0), dim=0)
+            torch.testing.assert_close(row, wanted, rtol=1e-4, atol=1e-5)
+        monkeypatch.setattr("slmrec.models.text._encode", None)
+        torch.testing.assert_close(text_vectors(catalogue, str(llama)), found)  # kept
+
+    def test_wrong_sources_are_told(self, catalogue, tmp_path):
+        path = tmp_path / "v.parquet"
+        for columns, said in (
+            ({"item_id": ["a"], "vec": [[1.0]]}, "it needs item_id and vector"),
+            ({"item_id": ["a", "b"], "vector": [[1.0], [1.0, 2.0]]}, "of different lengths: 1, 2"),
+            ({"item_id": ["z"], "vector": [[1.0]]}, "a vector for none of the 4 items"),
+            ({"item_id": ["a"], "vector": ["x"]}, "must hold lists of numbers"),
+        ):
+            pl.DataFrame(columns).write_parquet(path)
+            with pytest.raises(UserError, match=said):
+                text_vectors(catalogue, str(path))
+        bare = Catalogue(
+            pl.DataFrame({"item_id": ["a"], "text": [None]}, schema={"item_id": pl.String, "text": pl.String})
+        )
+        with pytest.raises(UserError, match="no item has a text"):
+            text_vectors(bare, "minilm-l6")
+        with pytest.raises(UserError, match=r"id_dropout is 0\.2"):
+            SASRecOptions(id_dropout=0.2)
