@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -29,6 +29,7 @@ from published import SLOTS, published_layout
 from slmrec.data import Dataset, prepare_source
 from slmrec.data.batches import LengthBatches, collate, training_examples
 from slmrec.engine import ItemIndex, UserStates, top_k
+from slmrec.engine.decoder import FusedDecoder
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json
 from slmrec.models import SASRec, SASRecConfig, SLMRec, load
@@ -252,8 +253,29 @@ def latency(data: Dataset) -> dict[str, Any]:
             one.append(seconds(model.recommend, [request], k=10))
             longer = np.append(known[user], rng.integers(1, data.num_items + 1)).astype(np.int32)
             more.append(seconds(event, states, table, user, longer))
-        result[precision] = {"one request, ms": quantiles(one[20:]), "one more event, ms": quantiles(more[20:])}
+        result[precision] = {
+            "one request, ms": quantiles(one[20:]),
+            "one more event, ms": quantiles(more[20:]),
+            "matrix products of a request, ms": quantiles([products(model, 10) for _ in range(100)]),
+            "matrix products of an event, ms": quantiles([products(model, 1) for _ in range(100)]),
+        }
     return result
+
+
+def products(model: SLMRec, positions: int) -> float:
+    """Seconds of the layers' matrix products alone, the last layer's as the engine takes them."""
+    layers = cast(FusedDecoder, model.encoder.decoder).layers
+    many, one = torch.randn(positions, 576), torch.randn(1, 576)
+    wide = (torch.randn(positions, 1536), torch.randn(1, 1536))
+    with torch.inference_mode():
+        started = time.perf_counter()
+        for number, layer in enumerate(layers):
+            last = number == len(layers) - 1
+            layer.enter(many)
+            layer.leave(one if last else many)
+            layer.widen(one if last else many)
+            layer.narrow(wide[1] if last else wide[0])
+        return time.perf_counter() - started
 
 
 def event(states: UserStates, table: torch.Tensor, user: int, history: np.ndarray) -> None:

@@ -76,6 +76,11 @@ def throughput(result: dict[str, Any]) -> list[str]:
             ]
         ),
         "",
+        "What bounds it: at the machine's full GEMM rate the first ratio would be "
+        f"{ratios['4 layers here : 30 published'] / share:.0f}. 99 positions x 30 layers against "
+        f"{result['mean history']:.1f} x 3.06 (the last layer is nearly free) leave no more, and the published layout "
+        "runs at a high rate itself.",
+        "",
         f"All on {next(iter(tables))}; a history has {result['mean history']:.1f} items on average. SASRec costs so "
         "little that only quality, text or new items are reasons for a language model.",
         "",
@@ -137,7 +142,14 @@ def latency(result: dict[str, Any]) -> list[str]:
         "",
         *targets_note(rows),
         "",
-        *result.get("bounds", []),
+        "What bounds it: the layers' matrix products alone take, at the median, "
+        + "; ".join(
+            f"{result[name]['matrix products of a request, ms']['p50']:.1f} ms of a request and "
+            f"{result[name]['matrix products of an event, ms']['p50']:.1f} ms of an event in {name}"
+            for name in aims
+        )
+        + ". An event reads every weight of four layers once, 57 MB in fp32, from memory; a request's products are too "
+        "thin for the machine's full rate. To go below needs smaller weights or fewer layers.",
     ]
 
 
