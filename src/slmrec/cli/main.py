@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from slmrec.cli import describe, distill, evaluate, prepare, recommend, run, score, train
+from slmrec.cli import describe, distill, evaluate, items, prepare, recommend, run, score, train
 from slmrec.cli.parser import Parser
 from slmrec.errors import UserError
 
@@ -81,6 +81,16 @@ def parser() -> Parser:
     data_commands = data.add_subparsers(prog="slmrec data", metavar="COMMAND", required=True, title="commands")
     for verb in (prepare, describe):
         verb.add_parser(data_commands)
+    items_parser = commands.add_parser(
+        "items",
+        help="add new items to a trained model",
+        usage="slmrec items add MODEL FILE …",
+        description="Add new items to a trained model.",
+        epilog=items.EXAMPLES,
+    )
+    items.add_parser(
+        items_parser.add_subparsers(prog="slmrec items", metavar="COMMAND", required=True, title="commands")
+    )
     for verb in (run, train, distill, evaluate, recommend, score):
         verb.add_parser(commands)
     return root

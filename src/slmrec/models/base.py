@@ -20,6 +20,7 @@ from slmrec.engine import ItemIndex, Precision, check_precision, like_lengths, t
 from slmrec.errors import UserError
 from slmrec.files import read_json, whole_folder, write_text
 from slmrec.models.card import model_card
+from slmrec.models.text import new_vectors
 
 Id = str | int
 TOKENS = 16_384
@@ -241,6 +242,42 @@ class Recommender(PreTrainedModel):
             for row, index in enumerate(indices)
         )
 
+    # -- new items --------------------------------------------------------------------------------------------
+
+    def add_items(self, frame: pl.DataFrame) -> None:
+        """Let new items be read and recommended by their text; nothing is trained, and known ids stay as they are.
+
+        Args:
+            frame: `item_id` and `text`, or `vector` where the model's text vectors were the user's own; other columns
+                are kept as attributes.
+
+        Raises:
+            UserError: the model knows items by their ids alone, or an id is known, stands there twice, or has no text.
+        """
+        items = getattr(self, "items", None)
+        if items is None or items.text is None:
+            raise UserError(
+                f"this {self.kind} model knows items by their ids alone, and a new id says nothing; train it with "
+                "item_text to let new items in"
+            )
+        if "item_id" not in frame.columns:
+            raise UserError(f"the new items have the columns {', '.join(frame.columns)}; they need item_id")
+        if "text" not in frame.columns:
+            frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias("text"))
+        kind = self.catalogue.frame.schema["item_id"]
+        try:
+            new = Catalogue(frame.with_columns(pl.col("item_id").cast(kind)).drop("vector", strict=False))
+        except pl.exceptions.PolarsError as error:
+            raise UserError(f"item_id of the new items is not {kind} as in the catalogue") from error
+        known = set(self.catalogue.frame["item_id"]) & set(new.frame["item_id"])
+        if known:
+            raise UserError(f"{len(known)} of the {len(new)} new items are known already, the first is '{min(known)}'")
+        vectors = new_vectors(new, frame, items.text_source, items.text.shape[1])
+        self.items = items.extended(vectors.to(items.weight.device))
+        self.catalogue = Catalogue(pl.concat([self.catalogue.frame, new.frame], how="diagonal_relaxed"))
+        self.config.num_items = len(self.catalogue)
+        self.index = None
+
     # -- the folder -------------------------------------------------------------------------------------------
 
     def parameter_counts(self) -> dict[str, int]:
@@ -354,6 +391,12 @@ class RecommenderConfig(PretrainedConfig):
 
     num_items: int = 0
     """N, items of the catalogue."""
+    text_dim: int = 0
+    """Width of the items' text vectors; 0 where items have ids alone."""
+    text_source: str = ""
+    """What the text vectors came from."""
+    id_dropout: float = 0.0
+    """Share of items whose id part is left out in training, where they have text."""
     max_length: int = 50
     """Most recent items of a history that are read."""
     trained_parameters: int | None = None

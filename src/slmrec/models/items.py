@@ -22,11 +22,14 @@ class ItemTable(nn.Embedding):
         dim: d.
         text_dim: width of the text vectors; 0 where items have ids alone.
         id_dropout: share of rows whose id part is left out in training; only with text.
+        text_source: what the text vectors came from, so that new items can get theirs (`slmrec.models.text`).
     """
 
-    def __init__(self, num_items: int, dim: int, text_dim: int = 0, id_dropout: float = 0.0) -> None:
+    def __init__(
+        self, num_items: int, dim: int, text_dim: int = 0, id_dropout: float = 0.0, text_source: str = ""
+    ) -> None:
         super().__init__(num_items + 1, dim, padding_idx=PADDING)
-        self.id_dropout = id_dropout
+        self.id_dropout, self.text_source = id_dropout, text_source
         self.text: nn.Parameter | None = None
         if text_dim:
             self.text = nn.Parameter(torch.zeros(num_items + 1, text_dim), requires_grad=False)
@@ -72,6 +75,20 @@ class ItemTable(nn.Embedding):
         with torch.no_grad():
             self.text[1:] = text
             self.known[1:, 0] = known.to(self.known.dtype)
+
+    def extended(self, text: Tensor) -> "ItemTable":
+        """This table with new items behind its own, which have text (M, text_dim) and no id part."""
+        assert self.text is not None
+        old, new = self.num_embeddings - 1, len(text)
+        table = ItemTable(old + new, self.embedding_dim, self.text.shape[1], self.id_dropout, self.text_source)
+        state = table.state_dict()
+        for name, values in self.state_dict().items():
+            state[name] = values if name.startswith("projection") else state[name].zero_()
+            if not name.startswith("projection"):
+                state[name][: old + 1] = values
+        state["text"][old + 1 :] = text
+        table.load_state_dict(state)
+        return table.requires_grad_(False).train(self.training)
 
     def _mask(self, known: Tensor) -> Tensor:
         if not (self.training and self.id_dropout):

@@ -25,10 +25,6 @@ class SASRecConfig(RecommenderConfig):
     """Attention heads."""
     dropout: float = 0.3
     """Rate of dropout on inputs, attention and feed-forward."""
-    text_dim: int = 0
-    """Width of the items' text vectors; 0 where items have ids alone."""
-    id_dropout: float = 0.0
-    """Share of items whose id part is left out in training, where they have text."""
     initializer_range: float = 0.02
     """Standard deviation of initial weights."""
 
@@ -41,7 +37,9 @@ class SASRec(Recommender):
 
     def __init__(self, config: SASRecConfig) -> None:
         super().__init__(config)
-        self.items = ItemTable(config.num_items, config.hidden_size, config.text_dim, config.id_dropout)
+        self.items = ItemTable(
+            config.num_items, config.hidden_size, config.text_dim, config.id_dropout, config.text_source
+        )
         self.positions = nn.Embedding(config.max_length, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.num_blocks))

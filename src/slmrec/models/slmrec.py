@@ -49,10 +49,6 @@ class SLMRecConfig(RecommenderConfig):
     """Whether training started from the decoder's weights."""
     item_dim: int = 64
     """d, width of the item table."""
-    text_dim: int = 0
-    """Width of the items' text vectors; 0 where items have ids alone."""
-    id_dropout: float = 0.0
-    """Share of items whose id part is left out in training, where they have text."""
     reading: Reading = "every-position"
     """How a sequence is read, see the module."""
     prompt_before: str = ""
@@ -89,7 +85,9 @@ class SLMRec(Recommender):
         setattr(self.backbone, name, nn.Identity())
         width = self.backbone.config.hidden_size
         before, after = config.prompt_lengths
-        self.items = ItemTable(config.num_items, config.item_dim, config.text_dim, config.id_dropout)
+        self.items = ItemTable(
+            config.num_items, config.item_dim, config.text_dim, config.id_dropout, config.text_source
+        )
         self.input_adapter = nn.Linear(config.item_dim, width)
         self.output_adapter = nn.Linear(width, config.item_dim)
         self.prompt_before = nn.Parameter(torch.zeros(before, width), requires_grad=False)
@@ -116,7 +114,7 @@ class SLMRec(Recommender):
         config.prompt_lengths = [len(prompt) for prompt in pretrained.prompts]
         config.num_items, config.item_dim = items.num_embeddings - 1, items.embedding_dim
         config.text_dim = 0 if items.text is None else items.text.shape[1]
-        config.id_dropout = items.id_dropout
+        config.id_dropout, config.text_source = items.id_dropout, items.text_source
         lora, config.lora = config.lora, None
         model = cls(config)
         norm = final_norm_name(build_backbone(pretrained.config))

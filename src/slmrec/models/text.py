@@ -43,7 +43,7 @@ def text_vectors(catalogue: Catalogue, source: str, progress: Told | None = None
         UserError: no such encoder or file, or no item has a text.
     """
     if source.endswith(".parquet"):
-        return _from_file(catalogue, Path(source))
+        return _from_frame(catalogue, read_parquet(Path(source)), source)
     texts = catalogue.frame["text"].fill_null("").to_list()
     if not any(texts):
         raise UserError("no item has a text to encode; put items.csv with item_id and text beside the interactions")
@@ -89,8 +89,30 @@ def _encode(texts: list[str], source: str, progress: Told | None) -> Tensor:
     return vectors.clone()
 
 
-def _from_file(catalogue: Catalogue, path: Path) -> Tensor:
-    frame = read_parquet(path)
+def new_vectors(catalogue: Catalogue, frame: pl.DataFrame, source: str, width: int) -> Tensor:
+    """(M, width): vectors of new items as a trained model's own were made.
+
+    Args:
+        catalogue: the new items alone.
+        frame: them with a column `vector`, where vectors were the user's own.
+        source: what the model's vectors came from.
+        width: of the model's vectors.
+
+    Raises:
+        UserError: an item has nothing to be known by, or vectors of another width.
+    """
+    own = source.endswith(".parquet")
+    vectors = _from_frame(catalogue, frame, "the table of new items") if own else text_vectors(catalogue, source)
+    if vectors.shape[1] != width:
+        raise UserError(f"the new items' vectors have {vectors.shape[1]} numbers, the model's {width}")
+    nothing = torch.nonzero(~vectors.any(dim=1))[:, 0].tolist()
+    if nothing:
+        item = catalogue.frame["item_id"][nothing[0]]
+        raise UserError(f"{len(nothing)} new items have no text to be known by, the first is '{item}'")
+    return vectors
+
+
+def _from_frame(catalogue: Catalogue, frame: pl.DataFrame, path: str) -> Tensor:
     if not {"item_id", "vector"} <= set(frame.columns):
         raise UserError(f"{path} has the columns {', '.join(frame.columns)}; it needs item_id and vector")
     try:

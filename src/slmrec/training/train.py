@@ -51,7 +51,8 @@ def train_sasrec(data: Dataset, options: SASRecOptions, out: Path, progress: Pro
         names = ("hidden_size", "num_blocks", "num_heads", "dropout", "max_length", "id_dropout")
         shape = {name: getattr(options, name) for name in names}
         text_dim = 0 if text is None else text.shape[1]
-        model = SASRec(SASRecConfig(num_items=data.num_items, text_dim=text_dim, **shape))
+        config = SASRecConfig(num_items=data.num_items, text_dim=text_dim, text_source=options.item_text, **shape)
+        model = SASRec(config)
         if text is not None:
             model.items.describe(text, torch.from_numpy(data.item_counts()[1:] > 0))
         return NextItem(model, options.training)
