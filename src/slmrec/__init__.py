@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from slmrec.evaluation import compare, evaluate
     from slmrec.models import Popularity, SASRec, SLMRec, load
     from slmrec.scoring import score_parquet
-    from slmrec.training.train import distill, train_llm, train_popularity, train_sasrec
+    from slmrec.training.train import distill, distill_scores, train_llm, train_popularity, train_sasrec
 
 _HOME = {
     "slmrec.data": ("Catalogue", "Dataset", "Preparation"),
@@ -19,7 +19,7 @@ _HOME = {
     "slmrec.evaluation": ("compare", "evaluate"),
     "slmrec.models": ("Popularity", "SASRec", "SLMRec", "load"),
     "slmrec.scoring": ("score_parquet",),
-    "slmrec.training.train": ("distill", "train_llm", "train_popularity", "train_sasrec"),
+    "slmrec.training.train": ("distill", "distill_scores", "train_llm", "train_popularity", "train_sasrec"),
 }
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "UserStates",
     "compare",
     "distill",
+    "distill_scores",
     "evaluate",
     "load",
     "score_parquet",

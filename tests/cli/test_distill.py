@@ -38,13 +38,13 @@ def test_layers_blocks_and_weights_are_options(house, tmp_path, capsys):
         (["--blocks", "0"], "blocks is 0, but must be at least 1"),
         (["--lambda1", "-1"], "lambda1 is -1.0, but a loss weight cannot be negative"),
         (["--teacher", "no-such-folder"], "there is no model folder no-such-folder"),
-        (["--teacher", "SASREC"], "holds a sasrec model, but a slmrec model was asked for"),
+        (["--teacher", "POPULARITY"], "a popularity model has no item vectors"),
         (["--out", "TEACHER"], "the teacher itself"),
         (["--start", "teacher-adapters", "--item-table", "SASREC"], "drop --item-table or the start"),
     ],
 )
 def test_mistakes_end_before_training(more, sentence, house, tmp_path, capsys):
-    folders = {"SASREC": str(house.sasrec), "TEACHER": str(house.teacher)}
+    folders = {"SASREC": str(house.sasrec), "POPULARITY": str(house.popularity), "TEACHER": str(house.teacher)}
     more = [folders.get(word, word) for word in more]
     assert main(words(house, tmp_path / "s", *more)) == 2
     assert sentence in capsys.readouterr().err
@@ -60,3 +60,23 @@ def test_a_teacher_of_other_items_is_refused(house, tmp_path, capsys):
     capsys.readouterr()
     assert main(words(house, tmp_path / "s", "--data", str(tmp_path / "d"))) == 2
     assert "knows 30 items, 'other' has 5 others" in capsys.readouterr().err
+
+
+def test_several_teachers_teach_either_kind_by_their_scores(house, tmp_path, capsys):
+    teachers = ["--teacher", str(house.sasrec), str(house.teacher)]
+    for kind, out in (("sasrec", tmp_path / "classic"), ("llm", tmp_path / "deep")):
+        assert main(words(house, out, *teachers, "--kind", kind, "--training.max-steps", "2")) == 0
+        assert load(out).kind == {"sasrec": "sasrec", "llm": "slmrec"}[kind]
+        log = json.loads((out / "training.json").read_text())["log"]
+        assert {"score_kl", "cross_entropy"} <= set(log[0])
+    assert load(tmp_path / "deep").num_layers == 2
+    capsys.readouterr()
+    for more, sentence in (
+        (["--kind", "sasrec", "--layers", "2"], "unknown option --layers"),
+        (["--kind", "sasrec", "--item-table", str(house.sasrec)], "--item-table is for an llm student"),
+        (["--kind", "sasrec", "--max-length", "40"], "reads 10 items, the student 40"),
+        (["--temperature", "0"], "temperature is 0.0"),
+    ):
+        assert main(words(house, tmp_path / "no", *teachers, *more)) == 2
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()

@@ -17,6 +17,7 @@ from slmrec.losses import (
     multi_supervision_loss,
     norm_loss,
     sampled_softmax_cross_entropy,
+    score_kl,
     slmrec_objective,
     softmax_cross_entropy,
 )
@@ -172,3 +173,22 @@ def test_gbce_by_hand():
 def test_one_block_has_no_inner_supervision():
     loss = multi_supervision_loss(torch.zeros(0, 3, 4), torch.tensor([1, 2, 3]), torch.randn(5, 4))
     assert loss.item() == 0
+
+
+def test_score_kl_by_hand_and_against_torch():
+    """Two teachers whose mean scores are (0, ln 3): 1/4 and 3/4; a student that is undecided."""
+    teachers = torch.tensor([[[1.0, math.log(3) - 1]], [[-1.0, math.log(3) + 1]]])
+    student = torch.zeros(1, 2)
+    wanted = 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
+    assert score_kl(teachers, student).item() == pytest.approx(wanted, rel=1e-6)
+    torch.manual_seed(0)
+    teachers, student = torch.randn(3, 5, 7), torch.randn(5, 7)
+    for temperature in (0.5, 1.0, 4.0):
+        theirs = torch.nn.functional.kl_div(
+            (student / temperature).log_softmax(-1),
+            (teachers.mean(0) / temperature).log_softmax(-1),
+            log_target=True,
+            reduction="batchmean",
+        )
+        torch.testing.assert_close(score_kl(teachers, student, temperature), temperature**2 * theirs)
+    assert score_kl(student[None] + 3, student).abs() < 1e-6  # a constant more says nothing

@@ -1,19 +1,29 @@
-"""`slmrec distill`: a shallow student from a deep teacher."""
+"""`slmrec distill`: a student from a deep teacher, block by block, or from any teachers by their scores."""
 
 import argparse
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from slmrec.cli import flags, show
 from slmrec.cli.arguments import add_data, add_item_table, add_out, check_catalogue, check_out, item_table
-from slmrec.cli.progress import watching
+from slmrec.cli.parser import Parser
+from slmrec.cli.progress import Progress, watching
 from slmrec.errors import UserError
+
+if TYPE_CHECKING:
+    from slmrec.data import Dataset
+    from slmrec.models import Recommender
 
 EXAMPLES = """\
 examples:
   slmrec distill --teacher models/teacher --data data/ml-100k --layers 4 --blocks 4 --out models/student
   slmrec distill --teacher models/teacher --data data/ml-100k --layers 2 --blocks 2 --out models/small \\
       --lambda1 0.5 --training.epochs 5
+  slmrec distill --teacher models/sasrec0 models/sasrec1 models/teacher --data data/ml-100k \\
+      --kind sasrec --out models/taught
 """
 INTERRUPTED = "the last checkpoint, if any, is kept beside {out}; type the same command to go on from there"
 
@@ -22,25 +32,34 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "distill",
-        help="train a shallow student of a deep llm model",
-        usage="slmrec distill --teacher MODEL --data DIR --layers N --blocks B --out MODEL\n"
+        help="train a student of one or more models",
+        usage="slmrec distill --teacher MODEL… --data DIR --out MODEL [--kind llm|sasrec] [--layers N --blocks B]\n"
         "                      [--item-table MODEL] [--recipe NAME|FILE.toml] [--KEY VALUE] …",
-        description="Train a student whose states follow its teacher's, block by block.",
+        description="Train a student whose states follow its llm teacher's, block by block; or, where there are "
+        "several teachers, or teacher or student is a sasrec, one that scores as its teachers do (form scores).",
         epilog=EXAMPLES,
-        complete=partial(flags.add, sections=("student", "distillation")),
+        complete=_complete,
     )
-    parser.add_argument("--teacher", type=Path, required=True, metavar="MODEL", help="folder of an llm model")
+    parser.add_argument("--teacher", type=Path, nargs="+", required=True, metavar="MODEL", help="model folders")
+    parser.add_argument(
+        "--kind", choices=("llm", "sasrec"), default="llm", help="the student's kind (default: %(default)s)"
+    )
     add_data(parser)
     add_out(parser, "MODEL", "model folder to write")
-    add_item_table(parser, "the teacher's")
+    add_item_table(parser, "the llm teacher's")
     parser.set_defaults(run=run, interrupted=INTERRUPTED)
+
+
+def _complete(parser: Parser, args: Sequence[str]) -> None:
+    sasrec = "--kind=sasrec" in args or ("--kind", "sasrec") in pairwise(args)
+    flags.add(parser, args, sections=("sasrec" if sasrec else "student", "distillation"))
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
-    student, distillation = (flags.section(arguments, name) for name in ("student", "distillation"))
-    teacher_folder, out = arguments.teacher, arguments.out
-    if teacher_folder.resolve() == out.resolve():
+    student = flags.section(arguments, "sasrec" if arguments.kind == "sasrec" else "student")
+    distillation, out = flags.section(arguments, "distillation"), arguments.out
+    if out.resolve() in [folder.resolve() for folder in arguments.teacher]:
         raise UserError(f"--out is {out}, the teacher itself; choose another path")
     if arguments.item_table and distillation.start == "teacher-adapters":
         raise UserError(
@@ -48,20 +67,66 @@ def run(arguments: argparse.Namespace) -> None:
         )
     check_out(out, "config.json")
     from slmrec.data import Dataset
+    from slmrec.models import load
+
+    teachers = [load(folder) for folder in arguments.teacher]
+    data = Dataset.load(arguments.data)
+    for teacher, folder in zip(teachers, arguments.teacher, strict=True):
+        check_catalogue(teacher, folder, data)
+    if len(teachers) > 1 or teachers[0].kind != "slmrec" or arguments.kind == "sasrec":
+        distillation = replace(distillation, form="scores")
+    follow = _by_scores if distillation.form == "scores" else _by_states
+    with watching() as progress:
+        follow(arguments, teachers, data, student, distillation, progress)
+    print(show.training(out))
+
+
+def _by_states(
+    arguments: argparse.Namespace,
+    teachers: "list[Recommender]",
+    data: "Dataset",
+    student: Any,
+    distillation: Any,
+    progress: Progress,
+) -> None:
     from slmrec.models import SLMRec
     from slmrec.training.cost import llm_cost
     from slmrec.training.distillation import check_pair
     from slmrec.training.train import distill, student_shape
 
-    teacher = SLMRec.from_pretrained(teacher_folder)
-    data = Dataset.load(arguments.data)
-    check_catalogue(teacher, teacher_folder, data)
-    with watching() as progress:
-        progress.stage(1, 1, f"Distilling {teacher.num_layers} layers into {student.layers} on {data.name}")
-        table = item_table(arguments.item_table, data)
-        check_pair(teacher, student.layers, distillation.blocks)
-        shape = student_shape(teacher, student)
-        cost = llm_cost(data, shape, teacher.backbone.config, teacher.num_layers, distillation.blocks)
-        progress.say(f"to train: {cost}")
-        distill(teacher, data, out, student, distillation, table, progress.progress)
-    print(show.training(out))
+    (teacher,) = teachers
+    assert isinstance(teacher, SLMRec)
+    progress.stage(1, 1, f"Distilling {teacher.num_layers} layers into {student.layers} on {data.name}")
+    table = item_table(arguments.item_table, data)
+    check_pair(teacher, student.layers, distillation.blocks)
+    shape = student_shape(teacher, student)
+    cost = llm_cost(data, shape, teacher.backbone.config, teacher.num_layers, distillation.blocks)
+    progress.say(f"to train: {cost}")
+    distill(teacher, data, arguments.out, student, distillation, table, progress.progress)
+
+
+def _by_scores(
+    arguments: argparse.Namespace,
+    teachers: "list[Recommender]",
+    data: "Dataset",
+    student: Any,
+    distillation: Any,
+    progress: Progress,
+) -> None:
+    from slmrec.models import SLMRec
+    from slmrec.training.train import distill_scores, student_shape
+
+    names = ", ".join(folder.name for folder in arguments.teacher)
+    progress.stage(1, 1, f"Teaching a {arguments.kind} by the scores of {names} on {data.name}")
+    table = item_table(arguments.item_table, data)
+    if arguments.kind == "llm":
+        deep = next((teacher for teacher in teachers if isinstance(teacher, SLMRec)), None)
+        if deep is None:
+            own = {name: getattr(student, name) for name in type(student).__dataclass_fields__}
+            student = replace(flags.section(arguments, "teacher"), **own)
+        else:
+            student = student_shape(deep, student)
+            table = deep.items if table is None else table
+    elif table is not None:
+        raise UserError("--item-table is for an llm student; a sasrec starts its own")
+    distill_scores(teachers, data, arguments.out, student, distillation, table, progress.progress)

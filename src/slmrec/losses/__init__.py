@@ -5,6 +5,7 @@ from slmrec.losses.multi_supervision import multi_supervision_loss
 from slmrec.losses.norm import norm_loss
 from slmrec.losses.objective import slmrec_objective
 from slmrec.losses.sampled_softmax import sampled_softmax_cross_entropy
+from slmrec.losses.score_kl import score_kl
 
 __all__ = [
     "cosine_loss",
@@ -12,6 +13,7 @@ __all__ = [
     "multi_supervision_loss",
     "norm_loss",
     "sampled_softmax_cross_entropy",
+    "score_kl",
     "slmrec_objective",
     "softmax_cross_entropy",
 ]

@@ -15,7 +15,7 @@ from slmrec.data import Catalogue
 from slmrec.data.batches import IGNORED, Example
 from slmrec.errors import UserError
 from slmrec.losses import slmrec_objective
-from slmrec.models import SLMRec
+from slmrec.models import Recommender, SLMRec
 from slmrec.training.modules import TrainingModule
 from slmrec.training.options import DistillationOptions, block_ends
 from slmrec.training.teacher_states import TeacherStates, block_end_states
@@ -86,7 +86,7 @@ class Distillation(TrainingModule):
             lambda1=self.options.lambda1,
             lambda2=self.options.lambda2,
             lambda3=self.options.lambda3,
-            form=self.options.form,
+            form="published" if published else "paper",
         )
 
 
@@ -110,7 +110,7 @@ def check_same_space(teacher: SLMRec, student: SLMRec) -> None:
         )
 
 
-def check_catalogue(teacher: SLMRec, catalogue: Catalogue) -> None:
+def check_catalogue(teacher: Recommender, catalogue: Catalogue) -> None:
     """Refuse a student over other items than the teacher's.
 
     Raises:

@@ -1,13 +1,13 @@
 """What a step computes: each training module turns a batch into a loss and its named parts."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from slmrec.data.batches import IGNORED
+from slmrec.errors import UserError
 from slmrec.losses import gbce, sampled_softmax_cross_entropy, softmax_cross_entropy
 from slmrec.models import Recommender
+from slmrec.models.items import ItemTable
 from slmrec.training.options import TrainingOptions
 
 
@@ -42,9 +42,19 @@ class NextItem(TrainingModule):
     def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
         states = self.model(input_ids, lengths)  # (B, R, d)
         valid = labels != IGNORED
-        items: Any = self.model.items
-        table = items.table()
-        return {"loss": next_item_loss(states[valid], labels[valid], table, self.options)}
+        return {"loss": next_item_loss(states[valid], labels[valid], item_table(self.model).table(), self.options)}
+
+
+def item_table(model: Recommender) -> ItemTable:
+    """The table that a model reads and scores with.
+
+    Raises:
+        UserError: it has none.
+    """
+    items = getattr(model, "items", None)
+    if not isinstance(items, ItemTable):
+        raise UserError(f"a {model.kind} model has no item vectors")
+    return items
 
 
 def next_item_loss(states: Tensor, targets: Tensor, table: Tensor, options: TrainingOptions) -> Tensor:

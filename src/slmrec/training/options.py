@@ -168,8 +168,15 @@ class DistillationOptions:
     """Weight of D_norm, the squared L2 distance of block ends."""
     lambda3: float = 0.1
     """Weight of L_ms, the cross-entropy of the inner blocks."""
-    form: Literal["paper", "published"] = "paper"
-    """The paper's equations, or its published code: sums over blocks, unsquared distance, last block after its norm."""
+    form: Literal["paper", "published", "scores"] = "paper"
+    """The paper's equations; its published code: sums over blocks, unsquared distance, last block after its norm; or
+    "scores": any student follows the scores of any teachers, several together, and λ1 to λ3 play no part."""
+    cross_entropy: float = 0.2
+    """Weight of the cross-entropy beside L_kl, whose weight is 1; only with form "scores"."""
+    temperature: float = 1.0
+    """Softens teachers' and student's scores before they are compared; only with form "scores"."""
+    candidates: int = 2048
+    """Items drawn uniformly a step that scores are compared over, besides the step's targets; only with "scores"."""
     start: Literal["pretrained", "teacher-adapters"] = "pretrained"
     """Where the student's adapters and item table begin: afresh, or as the teacher left them."""
     teacher_states: Literal["auto", "cached", "alongside"] = "auto"
@@ -180,7 +187,10 @@ class DistillationOptions:
     def __post_init__(self) -> None:
         if self.blocks < 1:
             raise UserError(f"blocks is {self.blocks}, but must be at least 1")
-        for name in ("lambda1", "lambda2", "lambda3"):
+        if self.temperature <= 0 or self.candidates < 1:
+            given = f"temperature is {self.temperature} and candidates {self.candidates}"
+            raise UserError(f"{given}, but they must be above 0 and at least 1")
+        for name in ("lambda1", "lambda2", "lambda3", "cross_entropy"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but a loss weight cannot be negative")
 

@@ -3,12 +3,14 @@
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from accelerate import PartialState
+from torch import Tensor
 
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, Supervise, training_examples
@@ -29,6 +31,7 @@ from slmrec.training.options import (
     TrainingOptions,
     block_ends,
 )
+from slmrec.training.score_distillation import ScoreDistillation, check_teachers
 from slmrec.training.teacher_states import teacher_states
 from slmrec.training.trainer import Progress, fit
 
@@ -45,20 +48,29 @@ def train_popularity(data: Dataset, out: Path) -> Popularity:
 def train_sasrec(data: Dataset, options: SASRecOptions, out: Path, progress: Progress | None = None) -> SASRec:
     """Train SASRec into a model folder."""
 
-    text = text_vectors(data.catalogue, options.item_text, progress) if options.item_text else None
+    text = sasrec_text(data, options, progress)
 
     def build() -> NextItem:
-        names = ("hidden_size", "num_blocks", "num_heads", "dropout", "max_length", "id_dropout")
-        shape = {name: getattr(options, name) for name in names}
-        text_dim = 0 if text is None else text.shape[1]
-        config = SASRecConfig(num_items=data.num_items, text_dim=text_dim, text_source=options.item_text, **shape)
-        model = SASRec(config)
-        if text is not None:
-            model.items.describe(text, torch.from_numpy(data.item_counts()[1:] > 0))
-        return NextItem(model, options.training)
+        return NextItem(build_sasrec(data, options, text), options.training)
 
     model = _train(build, data, options, options.training, out, "every-position", progress)
     assert isinstance(model, SASRec)
+    return model
+
+
+def sasrec_text(data: Dataset, options: SASRecOptions, progress: Progress | None = None) -> Tensor | None:
+    """(N, e) text vectors of the items, where SASRec is to have them."""
+    return text_vectors(data.catalogue, options.item_text, progress) if options.item_text else None
+
+
+def build_sasrec(data: Dataset, options: SASRecOptions, text: Tensor | None) -> SASRec:
+    """A SASRec to be trained."""
+    names = ("hidden_size", "num_blocks", "num_heads", "dropout", "max_length", "id_dropout")
+    shape = {name: getattr(options, name) for name in names}
+    text_dim = 0 if text is None else text.shape[1]
+    model = SASRec(SASRecConfig(num_items=data.num_items, text_dim=text_dim, text_source=options.item_text, **shape))
+    if text is not None:
+        model.items.describe(text, torch.from_numpy(data.item_counts()[1:] > 0))
     return model
 
 
@@ -81,7 +93,7 @@ def train_llm(
     model = _train(
         lambda: NextItem(build_llm(data, options, items), options.training),
         data,
-        options,
+        {"model": asdict(options), "items": items and fingerprint(items)},
         options.training,
         out,
         _supervision(options.reading),
@@ -115,6 +127,8 @@ def distill(
         UserError: the student is deeper than the teacher, or the layers do not divide into the blocks.
     """
     student, distillation = student or StudentOptions(), distillation or DistillationOptions()
+    if distillation.form == "scores":
+        raise UserError("form 'scores' compares no states; call distill_scores, or take form 'paper' or 'published'")
     check_pair(teacher, student.layers, distillation.blocks)
     check_catalogue(teacher, data.catalogue)
     options = student_shape(teacher, student)
@@ -142,7 +156,12 @@ def distill(
     model = _train(
         build,
         data,
-        {"student": asdict(options), "distillation": asdict(distillation), "teacher": fingerprint(teacher)},
+        {
+            "student": asdict(options),
+            "distillation": asdict(distillation),
+            "teacher": fingerprint(teacher),
+            "items": items and fingerprint(items),
+        },
         options.training,
         out,
         taught,
@@ -151,6 +170,54 @@ def distill(
     shutil.rmtree(out.parent / f".{out.name}.teacher_states", ignore_errors=True)
     assert isinstance(model, SLMRec)
     return model
+
+
+def distill_scores(
+    teachers: Sequence[Recommender],
+    data: Dataset,
+    out: Path,
+    student: SASRecOptions | LLMOptions,
+    distillation: DistillationOptions | None = None,
+    items: ItemTable | None = None,
+    progress: Progress | None = None,
+) -> Recommender:
+    """Teach a student of either kind to score as its teachers do together, into a model folder.
+
+    Args:
+        teachers: trained models of any kind with item vectors; they stay as they are.
+        data: the data set that they were trained on.
+        out: model folder of the student.
+        student: shape and training.
+        distillation: `cross_entropy`, `temperature` and `candidates`; its other fields play no part.
+        items: where an LLM student's item table starts; None: random vectors. SASRec's starts afresh.
+        progress: told after every step.
+
+    Raises:
+        UserError: a teacher cannot score what the student is trained on.
+    """
+    distillation = distillation or DistillationOptions(form="scores")
+    check_teachers(teachers, data.catalogue, student.max_length)
+    start: Callable[[], Recommender]
+    if isinstance(student, LLMOptions):
+        if student.reading != "every-position":
+            raise UserError("the student reads 'last-prompt-token'; form 'scores' needs reading 'every-position'")
+        start = partial(build_llm, data, student, items)
+    else:
+        start = partial(build_sasrec, data, student, sasrec_text(data, student, progress))
+    return _train(
+        lambda: ScoreDistillation(start(), teachers, distillation, student.training),
+        data,
+        {
+            "student": asdict(student),
+            "distillation": asdict(distillation),
+            "teachers": [fingerprint(teacher) for teacher in teachers],
+            "items": items and fingerprint(items),
+        },
+        student.training,
+        out,
+        "every-position",
+        progress,
+    )
 
 
 def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:

@@ -1,0 +1,77 @@
+"""Distillation by scores: any student follows any teachers, several of them together (`losses/score_kl.py`).
+
+    loss = w_ce L_ce + L_kl        over the step's targets and items drawn uniformly
+
+The teachers run beside the student in every step: classic ones cost next to nothing, and candidates change each time.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slmrec.data import Catalogue
+from slmrec.data.batches import IGNORED
+from slmrec.errors import UserError
+from slmrec.losses import score_kl
+from slmrec.models import Recommender
+from slmrec.training.distillation import check_catalogue
+from slmrec.training.modules import NextItem, item_table, next_item_loss
+from slmrec.training.options import DistillationOptions, TrainingOptions
+
+
+class ScoreDistillation(NextItem):
+    """A student beside its teachers."""
+
+    def __init__(
+        self,
+        student: Recommender,
+        teachers: Sequence[Recommender],
+        options: DistillationOptions,
+        training: TrainingOptions,
+    ) -> None:
+        super().__init__(student, training)
+        self.distillation = options
+        # In a tuple: no part of what is trained and saved.
+        self._teachers = tuple(teacher.requires_grad_(False).eval() for teacher in teachers)
+
+    def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
+        valid = labels != IGNORED
+        targets = labels[valid]
+        states = self.model(input_ids, lengths)[valid]  # (P, d)
+        table = item_table(self.model).table()
+        cross_entropy = next_item_loss(states, targets, table, self.options)
+        drawn = torch.randint(1, len(table), (self.distillation.candidates,), device=targets.device)
+        candidates = torch.cat([targets, drawn]).unique()  # (C,)
+        with torch.no_grad():
+            scores = []
+            for teacher in self._teachers:
+                teacher.to(input_ids.device)
+                vectors = teacher(input_ids, lengths)[valid]
+                scores.append(vectors @ item_table(teacher).table()[candidates].T)
+        kl = score_kl(torch.stack(scores), states @ table[candidates].T, self.distillation.temperature)
+        loss = self.distillation.cross_entropy * cross_entropy + kl
+        return {"loss": loss, "cross_entropy": cross_entropy, "score_kl": kl}
+
+
+def check_teachers(teachers: Sequence[Recommender], catalogue: Catalogue, max_length: int) -> None:
+    """Refuse teachers that cannot score what the student is trained on.
+
+    Raises:
+        UserError: none, one of other items, one that reads a history once only, or one that reads less of it.
+    """
+    if not teachers:
+        raise UserError("no teacher was given")
+    for teacher in teachers:
+        item_table(teacher)
+        check_catalogue(teacher, catalogue)
+        if getattr(teacher.config, "reading", "every-position") != "every-position":
+            raise UserError(
+                "a teacher reads 'last-prompt-token' and scores one position a history; form 'scores' needs teachers "
+                "that read 'every-position'"
+            )
+        if teacher.config.max_length < max_length:
+            raise UserError(
+                f"a {teacher.kind} teacher reads {teacher.config.max_length} items, the student {max_length}; give the "
+                f"student --max-length {teacher.config.max_length} or less"
+            )
