@@ -44,6 +44,7 @@ class Encoder:
         precision: Precision = "fp32",
     ) -> None:
         self.decoder = decoder(backbone, precision)
+        self.device = before.device
         self.embed, self.read_out = embed, read_out
         self.before, self.after, self.slots = before, after, slots
         self._prompt: Tensor | None = None

@@ -53,6 +53,8 @@ def _bf16(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
+    if weight.device.type != "cpu":
+        raise UserError(f"precision 'int8' runs on CPUs, but the model is on {weight.device}; use bf16 there")
     scales = (weight.abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny).double()
     zeros = torch.zeros(len(weight), dtype=torch.int64)
     with warnings.catch_warnings():

@@ -158,7 +158,7 @@ class SLMRec(Recommender):
     @property
     def encoder(self) -> Encoder:
         """The fast path from histories to user vectors; in fp32 it follows later changes of the weights."""
-        if self._encoder is None:
+        if self._encoder is None or self._encoder.device != self.device:
             self._encoder = Encoder(
                 self.backbone,
                 embed=lambda ids: self.input_adapter(self.items(ids)),
