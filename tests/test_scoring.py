@@ -75,6 +75,8 @@ def test_unknown_items_and_empty_histories_are_named_or_skipped(model, tmp_path)
     pl.DataFrame({"user_id": [1, 9], "history": [["000"], []]}).write_parquet(path)
     with pytest.raises(UserError, match="row 2: the history of user 9 is empty"):
         score_parquet(model, path, tmp_path / "c")
+    pl.DataFrame({"user_id": [1], "history": [["000"]]}).write_parquet(path)
+    assert score_parquet(model, path, tmp_path / "c") == 1  # corrected; nothing of the first try is in the way
 
 
 def test_files_that_cannot_be_used(model, tmp_path):

@@ -108,9 +108,11 @@ def _claim(out: Path, job: dict[str, Any]) -> None:
         if not (out / MARKER).exists():
             raise UserError(f"{out} holds files but no {MARKER}: not ours to write into; choose another folder")
         before = read_json(out / MARKER, "folder of scores")
-        if {key: before.get(key) for key in job} != json.loads(json.dumps(job)):
+        same = {key: before.get(key) for key in job} == json.loads(json.dumps(job))
+        if not same and any(out.glob("part-*.parquet")):
             raise UserError(f"{out} holds the scores of another model, input or k; choose another folder or remove it")
-        return
+        if same:
+            return
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / MARKER, job | {"complete": False})
 
