@@ -81,6 +81,8 @@ def parser() -> Parser:
     data_commands = data.add_subparsers(prog="slmrec data", metavar="COMMAND", required=True, title="commands")
     for verb in (prepare, describe):
         verb.add_parser(data_commands)
+    for verb in (run, train, distill, evaluate, recommend, score):
+        verb.add_parser(commands)
     items_parser = commands.add_parser(
         "items",
         help="add new items to a trained model",
@@ -91,8 +93,6 @@ def parser() -> Parser:
     items.add_parser(
         items_parser.add_subparsers(prog="slmrec items", metavar="COMMAND", required=True, title="commands")
     )
-    for verb in (run, train, distill, evaluate, recommend, score):
-        verb.add_parser(commands)
     return root
 
 
