@@ -21,10 +21,8 @@ from slmrec.losses import softmax_cross_entropy
 from slmrec.models import Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
 from slmrec.models.backbone import cut_config
 from slmrec.training.modules import NextItem, TrainingModule
-from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
+from slmrec.training.options import PATIENT_EPOCHS, LLMOptions, SASRecOptions, TrainingOptions
 
-PATIENT_EPOCHS = 20
-"""Epochs that are expected where early stopping may end them: it took 12 to 25 in benchmarks/results."""
 STEPS = 3
 """Steps that are timed."""
 CASES = 512

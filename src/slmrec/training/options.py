@@ -5,6 +5,9 @@ from typing import Literal
 
 from slmrec.errors import UserError
 
+PATIENT_EPOCHS = 20
+"""Epochs that are expected where early stopping may end them: it took 12 to 25 in benchmarks/results."""
+
 
 @dataclass(frozen=True)
 class TrainingOptions:

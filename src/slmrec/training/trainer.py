@@ -22,7 +22,7 @@ from slmrec.data.batches import Example, LengthBatches, collate
 from slmrec.evaluation import evaluate
 from slmrec.models import Recommender
 from slmrec.training.modules import TrainingModule
-from slmrec.training.options import TrainingOptions
+from slmrec.training.options import PATIENT_EPOCHS, TrainingOptions
 
 SAVE_SECONDS = 45
 """A run that is cut off loses at most about this much work."""
@@ -111,7 +111,7 @@ class RecommenderTrainer(Trainer):
         if options.patience and self.has_valid:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
         if progress:
-            callbacks.append(_Report(progress))
+            callbacks.append(_Report(progress, options, every, self.steps_per_epoch))
         super().__init__(
             model=module,
             args=_arguments(options, work, every, self.has_valid),
@@ -272,13 +272,21 @@ class _Log(TrainerCallback):
 
 
 class _Report(TrainerCallback):
-    def __init__(self, progress: Progress) -> None:
+    """Tells progress; where patience may end the training, as a part of the epochs that it usually takes."""
+
+    def __init__(self, progress: Progress, options: TrainingOptions, every: int, steps_per_epoch: int) -> None:
         self.progress = progress
+        self.patience = options.patience * every
+        self.usual = PATIENT_EPOCHS * steps_per_epoch
         self.note = ""
 
     def on_step_end(self, args, state, control, **kwargs):
         epoch = f"epoch {math.ceil(state.epoch)} of {args.num_train_epochs:g}"
-        self.progress(state.global_step, state.max_steps, ", ".join(filter(None, (epoch, self.note))))
+        steps = state.max_steps
+        if self.patience:
+            best = state.best_global_step or 0
+            steps = min(steps, max(self.usual, best + self.patience, state.global_step + 1))
+        self.progress(state.global_step, steps, ", ".join(filter(None, (epoch, self.note))))
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         self.note = f"valid NDCG@10 {metrics['eval_NDCG@10']:.4f}"
