@@ -38,13 +38,14 @@ def main() -> None:
             "best_epoch": training["best_epoch"],
             "log": [{key: round(value, 5) for key, value in row.items()} for row in training["log"]],
         }
+    name = Path(arguments.source).name  # where it lay on this machine is nobody's business
     write_json(
         arguments.result,
         {
-            "command": "slmrec run " + " ".join([Path(arguments.source).name, *command[3:]]),
+            "command": "slmrec run " + " ".join([name, *command[3:]]),
             "dataset": told["dataset"],
             "recipe": told["recipe"],
-            "stages": told["stages"],
+            "stages": [stage | {"title": stage["title"].replace(arguments.source, name)} for stage in told["stages"]],
             "models": models,
             "ran_on": told["machine"],
             "written": provenance(),
