@@ -120,10 +120,10 @@ def training(result: dict[str, Any]) -> list[str]:
             for cache, halves in [(result[f"cache, {name}"], result[f"states in 16 bits, {name}"])]
         ),
         "",
-        "What bounds the second ratio: a target of every position costs 132 million operations here (student 85, its "
-        "teacher's share 28, four cross-entropies over 12,101 items 19), 0.73 ms at the machine's GEMM rate; batches of "
+        "What bounds the second ratio: a target of every position costs 132 million operations here (student 85, "
+        "its teacher's share 28, four cross-entropies over 12,101 items 19), 0.73 ms at the machine's GEMM rate; batches of "
         "16 histories, about 130 positions, and an optimiser step over 14 million weights after each take the rest. "
-        "Larger batches would reach 300, but they are the recipe's to choose.",
+        "Larger batches would use the machine better (not measured).",
         "",
         "So states are kept from the second epoch on, where they fit on the disk, and in a single epoch computed in "
         "each step; 16 bits change loss and gradient by the relative amounts of the last two columns.",
@@ -154,9 +154,9 @@ def latency(result: dict[str, Any]) -> list[str]:
             for name in aims
         )
         + ". An event reads every weight of four layers once, 57 MB in fp32, from memory; a request's products are too "
-        "thin for the machine's full rate, so fp32 cannot reach 6 ms here. The rest, most of it in int8, is the cost of "
-        "calling some hundred small operations from Python; to be rid of it needs a compiled graph, as an exported model "
-        "in a runtime of its own.",
+        "thin for the machine's full rate, so fp32 cannot reach 6 ms here. The rest, most of it in int8, is the cost "
+        "of calling some hundred small operations from Python; to be rid of it needs a compiled graph, as an exported "
+        "model in a runtime of its own.",
     ]
 
 
