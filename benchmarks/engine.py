@@ -423,7 +423,7 @@ def parity(data: Dataset, folder: Path) -> dict[str, Any]:
     histories = test_histories(data)
     before, after = model.config.prompt_lengths
     slots = model.config.max_length
-    table = model.item_vectors()
+    table = model.item_vectors().detach()
     worst = scale = 0.0
     different = ties = 0
     for start in range(0, len(histories), 64):
@@ -449,7 +449,8 @@ def parity(data: Dataset, folder: Path) -> dict[str, Any]:
         worst = max(worst, (ours - plain).abs().max().item())
         scale = max(scale, plain.abs().max().item())
         seen = [history - 1 for history in histories[start : start + 64]]
-        (scores, mine), (_, theirs) = (top_k(v, table, 10, excluded=seen) for v in (ours, plain))
+        with torch.inference_mode():
+            (scores, mine), (_, theirs) = (top_k(v, table, 10, excluded=seen) for v in (ours, plain))
         for row in torch.nonzero((mine != theirs).any(1))[:, 0].tolist():
             values = plain[row] @ table[mine[row]].T - plain[row] @ table[theirs[row]].T
             if values.abs().max() <= 1e-5 * scores[row].abs().max():

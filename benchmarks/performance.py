@@ -122,8 +122,8 @@ def training(result: dict[str, Any]) -> list[str]:
         "",
         "What bounds the second ratio: a target of every position costs 132 million operations here (student 85, "
         "its teacher's share 28, four cross-entropies over 12,101 items 19), 0.73 ms at the machine's GEMM rate; "
-        "batches of 16 histories, about 130 positions, and an optimiser step over 14 million weights after each take the rest. "
-        "Larger batches would use the machine better (not measured).",
+        "batches of 16 histories, about 130 positions, and an optimiser step over 14 million weights after each take "
+        "the rest. Larger batches would use the machine better (not measured).",
         "",
         "So states are kept from the second epoch on, where they fit on the disk, and in a single epoch computed in "
         "each step; 16 bits change loss and gradient by the relative amounts of the last two columns.",

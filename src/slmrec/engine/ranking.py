@@ -9,7 +9,7 @@ from torch import Tensor
 USERS = 256
 """Users scored together."""
 ITEMS = 16_384
-"""Items scored together: a block of scores is 16 MB, near the caches."""
+"""Items scored together: a block of scores is 16 MB, near the caches; few users take up to eight times as many."""
 
 
 def top_k(
@@ -46,21 +46,22 @@ def _top_k(
     vectors: Tensor, table: Tensor, k: int, excluded: Sequence[np.ndarray] | None, rows: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     count = len(table) if rows is None else len(rows)
+    width = ITEMS * min(8, max(1, USERS // len(vectors)))
     best = vectors.new_full((len(vectors), k), -torch.inf)
     items = torch.zeros(len(vectors), k, dtype=torch.int64, device=vectors.device)
     users, out = _pairs(excluded, rows, vectors.device)
-    if count > ITEMS:
+    if count > width:
         order = torch.argsort(out)
         users, out = users[order], out[order]
-    for start in range(0, count, ITEMS):
-        end = min(start + ITEMS, count)
+    for start in range(0, count, width):
+        end = min(start + width, count)
         block = table[start:end] if rows is None else table[rows[start:end]]
         scores = vectors @ block.T  # (B, block)
         low, high = 0, len(out)
-        if count > ITEMS:
+        if count > width:
             low, high = torch.searchsorted(out, torch.tensor([start, end], device=out.device)).tolist()
         scores[users[low:high], out[low:high] - start] = -torch.inf
-        if count <= ITEMS and k <= count:
+        if count <= width and k <= count:
             best, places = scores.topk(k, dim=1)
             return best, places if rows is None else rows[places]
         # After a few blocks hardly any user finds a better item in the next one, and sorting costs more than scoring.
