@@ -88,7 +88,6 @@ def throughput(data: Dataset) -> dict[str, Any]:
         "published layout, 4 layers": (no_grad(lambda: published_layout(shallow)(few)), len(few)),
         "engine, 30 layers": (lambda: deep.encode(many[:512]), 512),
         "engine, 4 layers": (lambda: shallow.encode(many), len(many)),
-        "engine, 4 layers, int8": (lambda: shallow.encode(many), len(many)),
         "SASRec, 64 wide": (lambda: sasrec.encode(many), len(many)),
     }
     result: dict[str, Any] = {"mean history": float(np.mean([len(h[-50:]) for h in histories]))}
@@ -97,7 +96,6 @@ def throughput(data: Dataset) -> dict[str, Any]:
         rates: dict[str, list[float]] = {name: [] for name in [*rivals, "GEMM GFLOP/s"]}
         for turn in range(6):  # the first warms up
             for name, (work, users) in rivals.items():
-                shallow.use_precision("int8" if "int8" in name else "fp32")
                 rates[name].append(users / seconds(work))
                 if turn == 0:
                     rates[name].clear()
