@@ -164,7 +164,8 @@ def growth(result: dict[str, Any]) -> list[str]:
     """Curves."""
     lines = ["## Growth", "", "![growth](performance/growth.svg)", "", "| history | ms a user |", "|---|---|"]
     lines += [f"| {length} | {shown(value)} |" for length, value in result["history"].items()]
-    lines += ["", "| catalogue | one request's ranking, ms | a user of 256, ms | process, GB |", "|---|---|---|---|"]
+    lines += ["", "Linear to some hundred items; from then on attention, quadratic, shows.", ""]
+    lines += ["| catalogue | one request's ranking, ms | a user of 256, ms | process, GB |", "|---|---|---|---|"]
     for items, value in result["catalogue"].items():
         cells = [shown(value["one request, ms"]), shown(value["a user of 256, ms"]), str(value["memory GB"])]
         lines.append(f"| {int(items):,} | " + " | ".join(cells) + " |")
