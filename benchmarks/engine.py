@@ -312,7 +312,7 @@ def growth(data: Dataset) -> dict[str, Any]:
 def index(data: Dataset) -> dict[str, Any]:
     """Approximate against exact search, one request at a time, over clustered item vectors."""
     result: dict[str, Any] = {}
-    for items in (100_000, 1_000_000):
+    for items in (100_000, 1_000_000, 10_000_000):
         centres = torch.randn(items // 100, ITEM_DIM)
         table = centres[torch.randint(len(centres), (items,))] + 0.5 * torch.randn(items, ITEM_DIM)
         users = centres[torch.randint(len(centres), (200,))] + 0.5 * torch.randn(200, ITEM_DIM)
