@@ -10,6 +10,10 @@ import transformers
 from transformers import AutoModel, GPT2Config, LlamaConfig, PreTrainedModel, Qwen2Config
 
 from slmrec.data import Dataset
+from slmrec.models import SLMRec
+from slmrec.models.items import ItemTable
+from slmrec.training.options import LLMOptions
+from slmrec.training.train import build_llm
 
 torch.set_num_threads(1)  # on things this tiny a second thread only waits
 transformers.logging.set_verbosity_error()
@@ -53,6 +57,13 @@ def save_decoder(config: transformers.PretrainedConfig, folder: Path) -> PreTrai
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
     return model.eval()
+
+
+def build(data: Dataset, folder: Path, **options) -> SLMRec:
+    """An untrained recommender of three layers of a decoder, seven items and width 8."""
+    torch.manual_seed(1)
+    chosen = LLMOptions(**{"backbone": str(folder), "layers": 3, "max_length": 7} | options)
+    return build_llm(data, chosen, ItemTable.of(torch.randn(data.num_items, 8))).eval()
 
 
 @pytest.fixture(scope="session", params=DECODERS)

@@ -139,3 +139,20 @@ def test_examples_are_what_the_models_recommend_before_the_target(unbroken, cycl
         frame = model.recommend([data.catalogue.ids(history[:-1]).to_list()])
         titles = [one["title"] for one in example["models"]["student"]]
         assert titles == data.catalogue.texts(data.catalogue.index(frame["item_id"]))
+
+
+def test_a_run_may_teach_by_scores_and_know_items_by_text(source, recipe, cycle, tmp_path):
+    rings = torch.nn.functional.one_hot(torch.arange(20) % 5).float().tolist()
+    vectors = pl.DataFrame({"item_id": cycle.catalogue.frame["item_id"], "vector": rings})
+    vectors.write_parquet(tmp_path / "vectors.parquet")
+    sasrec = replace(recipe.sasrec, item_text=str(tmp_path / "vectors.parquet"))
+    changed = replace(recipe, sasrec=sasrec, distillation=DistillationOptions(form="scores", candidates=8))
+    out = run(str(source), tmp_path / "run", changed, recipe_name="scores", monitor=Watcher())
+    log = json.loads((out / "student" / "training.json").read_text())["log"]
+    assert "score_kl" in log[0]
+    known = load(out / "student").items.text[1:]
+    assert sorted(known.tolist()) == sorted(rings)
+    assert "The student follows the teacher’s scores" in (out / "report.html").read_text()
+    reader = replace(recipe.teacher, reading="last-prompt-token", prompt_after="next item ?")
+    with pytest.raises(UserError, match="compares the scores of every-position"):
+        replace(changed, teacher=reader)

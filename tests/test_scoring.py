@@ -62,6 +62,13 @@ def test_cut_off_and_resumed_it_ends_with_the_same_files(model, histories, tmp_p
     assert all((cut / name).stat().st_mtime_ns == at for name, at in kept.items())
     with pytest.raises(UserError, match="another model, input or k"):
         score_parquet(model, histories, cut, 4)
+    size = histories.stat().st_size
+    content = bytearray(histories.read_bytes())
+    content[10] ^= 1  # another file of the same size and rows
+    histories.write_bytes(content)
+    assert histories.stat().st_size == size
+    with pytest.raises(UserError, match="another model, input or k"):
+        score_parquet(model, histories, cut, 3)
 
 
 def test_unknown_items_and_empty_histories_are_named_or_skipped(model, tmp_path):

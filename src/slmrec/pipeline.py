@@ -35,6 +35,7 @@ from slmrec.training.options import StudentOptions
 from slmrec.training.train import (
     describe_data,
     distill,
+    distill_scores,
     student_shape,
     train_llm,
     train_popularity,
@@ -218,8 +219,11 @@ class _Job:
         train_popularity(data, self.out / "popularity")
         return train_sasrec(data, self.recipe.sasrec, self.out / "sasrec", self._progress)
 
-    def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> SLMRec:
+    def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> Recommender:
         recipe = self.recipe
+        if recipe.distillation.form == "scores":
+            shape, out = student_shape(teacher, recipe.student), self.out / "student"
+            return distill_scores([teacher], data, out, shape, recipe.distillation, items, self._progress)
         start = items if recipe.distillation.start == "pretrained" else None
         return distill(teacher, data, self.out / "student", recipe.student, recipe.distillation, start, self._progress)
 

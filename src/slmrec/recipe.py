@@ -37,6 +37,13 @@ class Recipe:
                 f"student.layers is {self.student.layers}, teacher.layers {self.teacher.layers}: a student cannot be "
                 "deeper than its teacher"
             )
+        if self.distillation.form == "scores":
+            if self.teacher.reading != "every-position":
+                raise UserError(
+                    f"teacher.reading is {self.teacher.reading}, but distillation.form 'scores' compares the scores of "
+                    "every-position"
+                )
+            return
         block_ends(self.teacher.layers, self.distillation.blocks, "teacher")
         block_ends(self.student.layers, self.distillation.blocks, "student")
 

@@ -4,6 +4,7 @@ A shard is written whole or not at all and covers a fixed range of the input's r
 goes on with the next one and ends with the very same files.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from slmrec.data.parquet import write_parquet
 from slmrec.errors import UserError
 from slmrec.files import read_json, whole_file, write_json
 from slmrec.models import Recommender
-from slmrec.models.base import fingerprint
+from slmrec.models.base import recommendations
+from slmrec.models.folder import fingerprint
 
 SHARD = 16_384
 """Users a shard."""
@@ -57,7 +59,7 @@ def score_parquet(
     job = {
         "model": fingerprint(model),
         "precision": getattr(model, "precision", "fp32"),
-        "histories": {"rows": file.metadata.num_rows, "bytes": histories.stat().st_size},
+        "histories": _digest(histories),
         "k": k,
         "exclude_seen": exclude_seen,
         "unknown": unknown,
@@ -78,6 +80,11 @@ def score_parquet(
             progress(done, file.metadata.num_rows, "scoring")
     write_json(out / MARKER, job | {"users": users, "complete": True})
     return users
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -139,16 +146,7 @@ def _score(
         scores, columns = np.zeros((0, 1), dtype=np.float32), np.zeros((0, 1), dtype=np.int64)
     else:
         scores, columns = model.top_k(histories, k, exclude_seen=exclude_seen)
-    found = np.isfinite(scores)
-    users, places = np.nonzero(found)
-    return pl.DataFrame(
-        {
-            "user_id": frame["user_id"].gather(kept[users]),
-            "item_id": model.catalogue.ids(columns[found] + 1),
-            "score": scores[found],
-            "rank": (places + 1).astype(np.int32),
-        }
-    )
+    return recommendations(frame["user_id"].gather(kept), model.catalogue, scores, columns)
 
 
 def _indices(

@@ -4,19 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from slmrec.data import Dataset
 from slmrec.models import SLMRec
-from slmrec.models.items import ItemTable
-from slmrec.training.options import LLMOptions
-from slmrec.training.train import build_llm
+
+from ..conftest import build
 
 SLOTS = 7
-
-
-def build(data: Dataset, folder, **options) -> SLMRec:
-    torch.manual_seed(1)
-    chosen = LLMOptions(**{"backbone": str(folder), "layers": 3, "max_length": SLOTS} | options)
-    return build_llm(data, chosen, ItemTable.of(torch.randn(data.num_items, 8))).eval()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from slmrec.engine import like_lengths
 from slmrec.engine.decoder import FusedDecoder, PlainDecoder
 from slmrec.errors import UserError
 
-from .conftest import SLOTS, build, close, random_histories
+from ..conftest import build
+from .conftest import SLOTS, close, random_histories
 
 BEFORE, AFTER = "the user liked these items :", "next item ?"
 

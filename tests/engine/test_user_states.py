@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from slmrec.engine import UserStates
 from slmrec.errors import UserError
 
-from .conftest import SLOTS, build, close
+from ..conftest import build
+from .conftest import SLOTS, close
 
 
 def events(seed: int, count: int) -> np.ndarray:

@@ -7,22 +7,14 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from slmrec.data import Dataset
 from slmrec.data.batches import PADDING, pad
 from slmrec.errors import UserError
 from slmrec.models import SLMRec, SLMRecConfig
 from slmrec.models.backbone import load_pretrained
-from slmrec.models.items import ItemTable
-from slmrec.training.options import LLMOptions
-from slmrec.training.train import build_llm
+
+from ..conftest import build
 
 BEFORE, AFTER = "the user liked these items :", "next item ?"
-
-
-def build(data: Dataset, folder: Path, **options) -> SLMRec:
-    torch.manual_seed(1)
-    chosen = LLMOptions(**{"backbone": str(folder), "layers": 3, "max_length": 7} | options)
-    return build_llm(data, chosen, ItemTable.of(torch.randn(data.num_items, 8))).eval()
 
 
 def plain_layout(model: SLMRec, folder: Path, histories: list[np.ndarray]) -> torch.Tensor:

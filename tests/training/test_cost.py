@@ -39,11 +39,11 @@ def test_steps_validation_layers_and_a_teacher_add_up(cycle, llama, monkeypatch)
 
 
 def test_early_stopping_is_expected_after_as_many_epochs_as_it_took(cycle):
-    def seconds(**options) -> int:
+    def tokens(**options) -> int:
         return cost.sasrec_cost(cycle, SASRecOptions(training=TrainingOptions(**options))).tokens
 
-    assert seconds(epochs=100, patience=3) == seconds(epochs=cost.PATIENT_EPOCHS)
-    assert seconds(epochs=4, patience=3) == seconds(epochs=4)
+    assert tokens(epochs=100, patience=3) == tokens(epochs=cost.PATIENT_EPOCHS)
+    assert tokens(epochs=4, patience=3) == tokens(epochs=4)
 
 
 def test_measured_parts_are_of_this_model(cycle, llama):

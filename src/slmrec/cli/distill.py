@@ -114,6 +114,9 @@ def _by_scores(
     progress: Progress,
 ) -> None:
     from slmrec.models import SLMRec
+    from slmrec.models.backbone import check_backbone
+    from slmrec.training.cost import llm_cost, sasrec_cost
+    from slmrec.training.score_distillation import check_teachers
     from slmrec.training.train import distill_scores, student_shape
 
     names = ", ".join(folder.name for folder in arguments.teacher)
@@ -129,4 +132,10 @@ def _by_scores(
             table = deep.items if table is None else table
     elif table is not None:
         raise UserError("--item-table is for an llm student; a sasrec starts its own")
+    check_teachers(teachers, data.catalogue, student.max_length)
+    if arguments.kind == "llm":
+        cost = llm_cost(data, student, check_backbone(student.backbone, student.layers, progress.say))
+    else:
+        cost = sasrec_cost(data, student)
+    progress.say(f"to train, its teachers' part not counted: {cost}")
     distill_scores(teachers, data, arguments.out, student, distillation, table, progress.progress)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 def like_lengths(lengths: Sequence[int], tokens: int, pasts: Sequence[int] | None = None) -> Iterator[np.ndarray]:
@@ -23,3 +25,11 @@ def like_lengths(lengths: Sequence[int], tokens: int, pasts: Sequence[int] | Non
             start, longest = end, lengths[row]
     if len(order):
         yield order[start:]
+
+
+def in_order(batches: Sequence[np.ndarray], found: Sequence[Tensor]) -> Tensor:
+    """(B, …): what batches of rows gave, each row back in its place."""
+    together = torch.cat(list(found))
+    ordered = torch.empty_like(together)
+    ordered[torch.from_numpy(np.concatenate(batches)).to(together.device)] = together
+    return ordered

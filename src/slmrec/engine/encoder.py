@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from slmrec.engine.batches import like_lengths
+from slmrec.engine.batches import in_order, like_lengths
 from slmrec.engine.decoder import decoder
 from slmrec.engine.precision import Precision
+from slmrec.engine.weights import Stamp, stamp
 
 TOKENS = 1024
 """Positions that run together: enough for the matrix products' full speed, and few enough for the caches."""
@@ -48,7 +49,7 @@ class Encoder:
         self.embed, self.read_out = embed, read_out
         self.before, self.after, self.slots = before, after, slots
         self._prompt: Tensor | None = None
-        self._prompt_weights: tuple[tuple[int, int], ...] | None = None
+        self._prompt_weights: Stamp = ()
         self._weights = [before, *backbone.parameters()]
 
     @property
@@ -62,14 +63,8 @@ class Encoder:
     def encode(self, histories: Sequence[np.ndarray]) -> Tensor:
         """(B, d) user vectors after each history's last item; histories are arrays of item indices, none empty."""
         rows = [history[-self.slots :] for history in histories]
-        vectors: Tensor | None = None
-        for batch in like_lengths([len(row) + len(self.after) for row in rows], TOKENS):
-            found = self._run([rows[i] for i in batch])
-            if vectors is None:
-                vectors = found.new_empty(len(rows), found.shape[1])
-            vectors[torch.from_numpy(batch).to(found.device)] = found
-        assert vectors is not None
-        return vectors
+        batches = list(like_lengths([len(row) + len(self.after) for row in rows], TOKENS))
+        return in_order(batches, [self._run([rows[i] for i in batch]) for batch in batches])
 
     def extend(self, kept: Sequence[Tensor | None], items: Sequence[np.ndarray]) -> tuple[Tensor, list[Tensor]]:
         """Continue histories by new items, at the cost of these alone.
@@ -82,19 +77,17 @@ class Encoder:
             (B, d) user vectors after the last item, and for each user (K, 2, H, n + m, E).
         """
         assert self.incremental
-        vectors: Tensor | None = None
+        vectors: list[Tensor] = []
         states: list[Tensor] = [torch.empty(0)] * len(items)
         # Rows are padded both to the longest past and to the most new items, so like goes with like in both.
         lengths = [0 if state is None else state.shape[3] for state in kept]
-        for batch in like_lengths([len(new) for new in items], TOKENS, lengths):
+        batches = list(like_lengths([len(new) for new in items], TOKENS, lengths))
+        for batch in batches:
             found, extended = self._continue([kept[i] for i in batch], [items[i] for i in batch])
-            if vectors is None:
-                vectors = found.new_empty(len(items), found.shape[1])
-            vectors[torch.from_numpy(batch).to(found.device)] = found
+            vectors.append(found)
             for i, state in zip(batch, extended, strict=True):
                 states[i] = state
-        assert vectors is not None
-        return vectors, states
+        return in_order(batches, vectors), states
 
     def _run(self, rows: Sequence[np.ndarray]) -> Tensor:
         inputs, lengths = self._inputs(rows)
@@ -145,9 +138,7 @@ class Encoder:
         """(K, 2, 1, H, P, E) keys and values of the text before the items."""
         if not len(self.before):
             return None
-        weights = tuple(
-            (weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in self._weights
-        )
+        weights = stamp(self._weights)
         if self._prompt is None or self._prompt_weights != weights:
             positions = torch.arange(len(self.before), device=self.before.device)[None]
             _, self._prompt = self.decoder(self.before[None], positions, positions[0, -1:], None, None, True)

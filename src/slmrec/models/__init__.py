@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from slmrec.models.base import Recommender, kind_of_folder
+from slmrec.models.base import Recommender
+from slmrec.models.folder import kind_of_folder
 from slmrec.models.popularity import Popularity
 from slmrec.models.sasrec import SASRec, SASRecConfig
 from slmrec.models.slmrec import SLMRec, SLMRecConfig

@@ -1,6 +1,5 @@
 """What every recommender here can do: score histories, recommend, be saved and loaded as one folder."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,10 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PretrainedConfig, PreTrainedModel
 
 from slmrec.data import PADDING, Catalogue, Dataset
-from slmrec.engine import ItemIndex, Precision, check_precision, like_lengths, top_k
+from slmrec.engine import ItemIndex, Precision, check_precision, in_order, like_lengths, top_k
 from slmrec.errors import UserError
-from slmrec.files import read_json, whole_folder, write_text
+from slmrec.files import whole_folder, write_text
 from slmrec.models.card import model_card
+from slmrec.models.folder import kind_of_folder
 from slmrec.models.text import new_vectors
 
 Id = str | int
@@ -90,19 +90,16 @@ class Recommender(PreTrainedModel):
     def _encode(self, histories: Sequence[np.ndarray]) -> Tensor:
         """`encode` of histories of which none is empty."""
         rows = [torch.from_numpy(history[-self.config.max_length :].astype(np.int64)) for history in histories]
-        vectors: Tensor | None = None
-        for batch in like_lengths([len(row) for row in rows], TOKENS):
+        batches = list(like_lengths([len(row) for row in rows], TOKENS))
+        found = []
+        for batch in batches:
             picked = [rows[i] for i in batch]
             lengths = torch.tensor([len(row) for row in picked], device=self.device)
             input_ids = pad_sequence(picked, batch_first=True, padding_value=PADDING).to(self.device)  # (B, L)
             states = self(input_ids, lengths)  # (B, R, d)
             read = (lengths - 1).clamp(max=states.shape[1] - 1)
-            found = states[torch.arange(len(picked), device=self.device), read]
-            if vectors is None:
-                vectors = found.new_empty(len(rows), found.shape[1])
-            vectors[torch.from_numpy(batch).to(self.device)] = found
-        assert vectors is not None
-        return vectors
+            found.append(states[torch.arange(len(picked), device=self.device), read])
+        return in_order(batches, found)
 
     @torch.inference_mode()
     def score(self, histories: Sequence[np.ndarray]) -> Tensor:
@@ -169,16 +166,7 @@ class Recommender(PreTrainedModel):
             denied = self.catalogue.index(deny) if deny is not None else ()
             allowed = np.setdiff1d(competing, denied) - 1
         scores, columns = self.top_k(rows, k, exclude_seen=exclude_seen, allowed=allowed)
-        found = np.isfinite(scores)
-        users_found, places = np.nonzero(found)
-        return pl.DataFrame(
-            {
-                "user_id": pl.Series(list(user_ids)).gather(users_found),
-                "item_id": self.catalogue.ids(columns[found] + 1),
-                "score": scores[found],
-                "rank": places + 1,
-            }
-        )
+        return recommendations(pl.Series(list(user_ids)), self.catalogue, scores, columns)
 
     def top_k(
         self, histories: Sequence[np.ndarray], k: int, *, exclude_seen: bool = True, allowed: np.ndarray | None = None
@@ -342,6 +330,20 @@ class Recommender(PreTrainedModel):
         return model.eval()
 
 
+def recommendations(users: pl.Series, catalogue: Catalogue, scores: np.ndarray, columns: np.ndarray) -> pl.DataFrame:
+    """What `Recommender.top_k` found for B users as a frame `user_id, item_id, score, rank`, rank from 1."""
+    found = np.isfinite(scores)
+    rows, places = np.nonzero(found)
+    return pl.DataFrame(
+        {
+            "user_id": users.gather(rows),
+            "item_id": catalogue.ids(columns[found] + 1),
+            "score": scores[found],
+            "rank": places + 1,
+        }
+    )
+
+
 @contextmanager
 def _at_rest(model: PreTrainedModel) -> Iterator[None]:
     """Without dropout, whatever mode the model is in."""
@@ -353,37 +355,6 @@ def _at_rest(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.train()
-
-
-def fingerprint(model: torch.nn.Module) -> str:
-    """Digest of all weights."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def kind_of_folder(folder: Path, expected: str | None = None) -> str:
-    """The kind of model in a folder.
-
-    Raises:
-        UserError: there is no such folder, it is none of ours, or not of the kind that was expected.
-    """
-    from slmrec.models import KINDS
-
-    if not folder.is_dir():
-        raise UserError(f"there is no model folder {folder}")
-    config = read_json(folder / "config.json", "model folder")
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind not in KINDS:
-        raise UserError(f"{folder} holds a model of type '{kind}'; known are: {', '.join(sorted(KINDS))}")
-    if expected is not None and kind != expected:
-        raise UserError(f"{folder} holds a {kind} model, but a {expected} model was asked for")
-    for name in ("model.safetensors", "items.parquet"):
-        if not (folder / name).is_file():
-            raise UserError(f"{folder} is an incomplete model folder: {name} is missing; train or copy it again")
-    return kind
 
 
 class RecommenderConfig(PretrainedConfig):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slmrec.data import PADDING
+from slmrec.engine.weights import Stamp, stamp
 
 
 class ItemTable(nn.Embedding):
@@ -36,7 +37,7 @@ class ItemTable(nn.Embedding):
             self.known = nn.Parameter(torch.ones(num_items + 1, 1), requires_grad=False)
             self.projection = nn.Linear(text_dim, dim, bias=False)
         self._kept: Tensor | None = None
-        self._kept_weights: tuple[tuple[int, int], ...] = ()
+        self._kept_weights: Stamp = ()
 
     @classmethod
     def of(cls, vectors: Tensor) -> "ItemTable":
@@ -59,7 +60,7 @@ class ItemTable(nn.Embedding):
             return self.weight
         if torch.is_grad_enabled() or self.training:
             return self.weight * self._mask(self.known) + self.projection(self.text)
-        weights = tuple((p.data_ptr(), 0 if p.is_inference() else p._version) for p in self.parameters())
+        weights = stamp(self.parameters())
         if self._kept is None or weights != self._kept_weights:
             self._kept, self._kept_weights = self.weight * self.known + self.projection(self.text), weights
         return self._kept

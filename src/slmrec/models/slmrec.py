@@ -128,7 +128,8 @@ class SLMRec(Recommender):
         with torch.no_grad():
             model.items.load_state_dict(items.state_dict())
             # Items should enter the first layer at the scale of the words it was trained on.
-            scale = pretrained.embedding_scale / (items.eval().table()[1:].norm(dim=1).mean() + 1e-12)
+            scale = pretrained.embedding_scale / (model.items.eval().table()[1:].norm(dim=1).mean() + 1e-12)
+            model.items.train()
             model.input_adapter.weight.normal_(std=float(scale))
             model.input_adapter.bias.zero_()
             model.output_adapter.weight.normal_(std=model.output_adapter.in_features**-0.5)

@@ -49,11 +49,20 @@ def recipe_in_short(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         shape = f"The first {student['layers']} layers, {_weights(student)}"
         said.append(("Student", f"{shape}; {_training(student)}."))
     if distillation := recipe.get("distillation"):
-        form = {"paper": "equations", "published": "published code"}[distillation["form"]]
-        shape = f"{distillation['blocks']} blocks, compared as in the paper’s {form}"
-        weights = ", ".join(f"λ{'₀₁₂₃'[n]} = {distillation[f'lambda{n}']:g}" for n in (1, 2, 3))
-        said.append(("Distillation", f"{shape}; {weights}."))
+        said.append(("Distillation", _distillation(distillation)))
     return said
+
+
+def _distillation(options: Mapping[str, Any]) -> str:
+    if options["form"] == "scores":
+        return (
+            f"The student follows the teacher’s scores over each step’s targets and {options['candidates']:,} drawn "
+            f"items, temperature {options['temperature']:g}; cross-entropy weighs {options['cross_entropy']:g}."
+        )
+    form = {"paper": "equations", "published": "published code"}[options["form"]]
+    shape = f"{options['blocks']} blocks, compared as in the paper’s {form}"
+    weights = ", ".join(f"λ{'₀₁₂₃'[n]} = {options[f'lambda{n}']:g}" for n in (1, 2, 3))
+    return f"{shape}; {weights}."
 
 
 def protocol(run: Run) -> list[str]:

@@ -23,6 +23,7 @@ LOSS_PARTS = {
     "cosine": "Cosine distance to the teacher",
     "norm": "Distance to the teacher",
     "multi_supervision": "Cross-entropy at inner blocks",
+    "score_kl": "Divergence from the teacher’s scores",
 }
 """The terms of the distilled student's objective, as a reader who has not read the paper would call them."""
 COMPARED = [

@@ -18,10 +18,11 @@ from slmrec.data import Dataset
 from slmrec.data.batches import Example, LengthBatches, collate, training_examples
 from slmrec.evaluation import evaluate
 from slmrec.losses import softmax_cross_entropy
-from slmrec.models import Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
+from slmrec.models import Recommender, SLMRec, SLMRecConfig
 from slmrec.models.backbone import cut_config
 from slmrec.training.modules import NextItem, TrainingModule
 from slmrec.training.options import PATIENT_EPOCHS, LLMOptions, SASRecOptions, TrainingOptions
+from slmrec.training.train import build_sasrec
 
 STEPS = 3
 """Steps that are timed."""
@@ -91,7 +92,7 @@ def llm_cost(
     alike = replace(options, layers=1, training=TrainingOptions())
     key = (data.fingerprint, alike, config.to_json_string(), training.batch_size, training.loss, training.precision)
     if key not in _probed:  # a teacher and its students share what a layer costs
-        models = (SLMRec(_shape(data, options, config, layers, lengths)) for layers in (1, 2))
+        models = (_build(data, options, config, layers, lengths) for layers in (1, 2))
         first, second = (_probe(model, data, examples, training) for model in models)
         _probed[key] = (first, second)
     one, two = _probed[key]
@@ -109,34 +110,33 @@ def llm_cost(
 def sasrec_cost(data: Dataset, options: SASRecOptions) -> Cost:
     """Cost of training SASRec."""
     examples = training_examples(data, options.max_length, "every-position")
-    shape = {name: getattr(options, name) for name in ("hidden_size", "num_blocks", "num_heads", "dropout")}
-    model = SASRec(SASRecConfig(num_items=data.num_items, max_length=options.max_length, **shape))
+    model = build_sasrec(data, options, None)  # without the items' text, which costs little beside the rest
     return _cost(_probe(model, data, examples, options.training), data, examples, options.training, 0)
 
 
-def _shape(
-    data: Dataset, options: LLMOptions, config: PretrainedConfig, layers: int, prompt_lengths: list[int]
-) -> SLMRecConfig:
-    lora = None
-    if options.lora_rank:
-        lora = {"r": options.lora_rank, "target_modules": list(options.lora_targets), "bias": "none"}
-    return SLMRecConfig(
-        num_items=data.num_items,
-        backbone=cut_config(config, layers),
-        reading=options.reading,
-        prompt_before=options.prompt_before,
-        prompt_after=options.prompt_after,
-        prompt_lengths=prompt_lengths,
-        max_length=options.max_length,
-        dropout=options.dropout,
-        lora=lora,
+def _build(data: Dataset, options: LLMOptions, config: PretrainedConfig, layers: int, prompts: list[int]) -> SLMRec:
+    """The first layers with random weights, frozen and checkpointed as the training will have them."""
+    model = SLMRec(
+        SLMRecConfig(
+            num_items=data.num_items,
+            backbone=cut_config(config, layers),
+            reading=options.reading,
+            prompt_before=options.prompt_before,
+            prompt_after=options.prompt_after,
+            prompt_lengths=prompts,
+            max_length=options.max_length,
+            dropout=options.dropout,
+            lora=options.lora,
+        )
     )
+    model.choose_trained(items=options.train_items)
+    if options.gradient_checkpointing:
+        model.checkpoint_layers()
+    return model
 
 
 def _probe(model: Recommender, data: Dataset, examples: list[Example], training: TrainingOptions) -> _Probe:
     """Time a few batches of the training and a few cases of its validation."""
-    if isinstance(model, SLMRec):
-        model.choose_trained(items=True)
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     nn.Module.to(model, device)
     model.catalogue = data.catalogue

@@ -1,7 +1,7 @@
 """How a model is trained: one frozen dataclass, the only home of these defaults."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from slmrec.errors import UserError
 
@@ -130,6 +130,19 @@ class StudentOptions:
             raise UserError(f"layers is {self.layers}, but at least 1 must be kept")
         if self.lora_rank and not self.lora_targets:
             raise UserError(f"lora_rank is {self.lora_rank}, but lora_targets names no layer to adapt")
+
+    @property
+    def lora(self) -> dict[str, Any] | None:
+        """peft's LoraConfig; None where all weights train."""
+        if not self.lora_rank:
+            return None
+        return {
+            "r": self.lora_rank,
+            "lora_alpha": self.lora_alpha,
+            "lora_dropout": self.lora_dropout,
+            "target_modules": list(self.lora_targets),
+            "bias": "none",
+        }
 
 
 @dataclass(frozen=True)

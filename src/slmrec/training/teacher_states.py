@@ -16,7 +16,7 @@ from torch import Tensor
 from slmrec.data.batches import IGNORED, Example, LengthBatches, collate
 from slmrec.files import read_json, whole_folder, write_json
 from slmrec.models import SLMRec
-from slmrec.models.base import fingerprint
+from slmrec.models.folder import fingerprint
 
 MARKER = "teacher_states.json"
 BATCH = 64

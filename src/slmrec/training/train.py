@@ -18,7 +18,7 @@ from slmrec.errors import UserError
 from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import Popularity, Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
 from slmrec.models.backbone import load_pretrained
-from slmrec.models.base import fingerprint
+from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.models.text import text_vectors
 from slmrec.training.distillation import Distillation, TaughtExamples, check_catalogue, check_pair
@@ -242,15 +242,6 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
         )
     prompts = (options.prompt_before, options.prompt_after)
     pretrained = load_pretrained(options.backbone, options.layers, prompts, weights=options.pretrained)
-    lora = None
-    if options.lora_rank:
-        lora = {
-            "r": options.lora_rank,
-            "lora_alpha": options.lora_alpha,
-            "lora_dropout": options.lora_dropout,
-            "target_modules": list(options.lora_targets),
-            "bias": "none",
-        }
     config = SLMRecConfig(
         backbone_name=options.backbone,
         pretrained=options.pretrained,
@@ -259,7 +250,7 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
         prompt_after=options.prompt_after,
         max_length=options.max_length,
         dropout=options.dropout,
-        lora=lora,
+        lora=options.lora,
     )
     model = SLMRec.from_backbone(pretrained, items, config)
     model.catalogue = data.catalogue
