@@ -1,4 +1,4 @@
-"""Blocked top-k against sorting everything."""
+"""Top-k, blocked and of whole scores, against sorting everything."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from slmrec.engine import ranking
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_equals_sorting_all_scores(data):
+@pytest.mark.parametrize("whole", [False, True])
+def test_equals_sorting_all_scores(whole, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 10_000)))
     users, items, k = (data.draw(st.integers(1, most)) for most in (9, 50, 12))
     vectors, table = rng.normal(size=(users, 4)), rng.normal(size=(items, 4))
@@ -23,9 +24,14 @@ def test_equals_sorting_all_scores(data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking, "USERS", data.draw(st.integers(1, 5)))
         patch.setattr(ranking, "ITEMS", data.draw(st.integers(1, 20)))
-        scores, rows = ranking.top_k(
-            torch.from_numpy(vectors), torch.from_numpy(table), k, excluded=excluded, allowed=allowed
-        )
+        if whole:
+            given = torch.from_numpy(vectors @ table.T)
+            scores, rows = ranking.best_of(given, k, excluded=excluded, allowed=allowed)
+        else:
+            scores, rows = ranking.top_k(
+                torch.from_numpy(vectors), torch.from_numpy(table), k, excluded=excluded, allowed=allowed
+            )
+    assert scores.shape == rows.shape == (users, k)
     for user in range(users):
         own = vectors[user] @ table.T
         eligible = set(range(items) if allowed is None else allowed.tolist())

@@ -4,7 +4,17 @@ from slmrec.engine.batches import in_order, like_lengths
 from slmrec.engine.encoder import Encoder
 from slmrec.engine.index import ItemIndex
 from slmrec.engine.precision import Precision, check_precision
-from slmrec.engine.ranking import top_k
+from slmrec.engine.ranking import best_of, top_k
 from slmrec.engine.user_states import UserStates
 
-__all__ = ["Encoder", "ItemIndex", "Precision", "UserStates", "check_precision", "in_order", "like_lengths", "top_k"]
+__all__ = [
+    "Encoder",
+    "ItemIndex",
+    "Precision",
+    "UserStates",
+    "best_of",
+    "check_precision",
+    "in_order",
+    "like_lengths",
+    "top_k",
+]

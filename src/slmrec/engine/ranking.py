@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 USERS = 256
@@ -32,9 +33,7 @@ def top_k(
     Returns:
         (B, k) scores, best first, and (B, k) rows of the table. A place that no item is left for has the score -inf.
     """
-    rows = None
-    if allowed is not None:
-        rows = torch.from_numpy(np.sort(allowed).astype(np.int64)).to(table.device)
+    rows = _rows(allowed, table.device)
     found = [
         _top_k(vectors[i : i + USERS], table, k, excluded[i : i + USERS] if excluded else None, rows)
         for i in range(0, len(vectors), USERS)
@@ -74,6 +73,25 @@ def _top_k(
         best[hot] = merged
         items[hot] = torch.cat([items[hot], columns], dim=1).gather(1, where)
     return best, items
+
+
+def best_of(
+    scores: Tensor, k: int, *, excluded: Sequence[np.ndarray] | None = None, allowed: np.ndarray | None = None
+) -> tuple[Tensor, Tensor]:
+    """`top_k` of (B, N) scores that are there already; they are written to."""
+    rows = _rows(allowed, scores.device)
+    if rows is not None:
+        scores = scores[:, rows]
+    users, out = _pairs(excluded, rows, scores.device)
+    scores[users, out] = -torch.inf
+    best, places = scores.topk(min(k, scores.shape[1]), dim=1)
+    missing = (0, k - best.shape[1])
+    items = places if rows is None else rows[places]
+    return F.pad(best, missing, value=-torch.inf), F.pad(items, missing)
+
+
+def _rows(allowed: np.ndarray | None, device: torch.device) -> Tensor | None:
+    return None if allowed is None else torch.from_numpy(np.sort(allowed).astype(np.int64)).to(device)
 
 
 def _pairs(excluded: Sequence[np.ndarray] | None, rows: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ class Evaluation:
     model: str
     """Name shown in tables."""
     kind: str
-    """The model's kind: "sasrec", "slmrec" or "popularity"."""
+    """The model's kind, as "sasrec"."""
     data: str
     """Name of the dataset."""
     fingerprint: str

@@ -1,12 +1,21 @@
 from pathlib import Path
 
 from slmrec.models.base import Recommender
+from slmrec.models.bert4rec import BERT4Rec, BERT4RecConfig
+from slmrec.models.caser import Caser, CaserConfig
+from slmrec.models.classic import Classic, ClassicConfig
+from slmrec.models.dot_product import DotProductRecommender
+from slmrec.models.esasrec import ESASRec, ESASRecConfig
 from slmrec.models.folder import kind_of_folder
+from slmrec.models.gru4rec import GRU4Rec, GRU4RecConfig
+from slmrec.models.item_knn import ItemKNN, ItemKNNConfig
 from slmrec.models.popularity import Popularity
 from slmrec.models.sasrec import SASRec, SASRecConfig
 from slmrec.models.slmrec import SLMRec, SLMRecConfig
 
-KINDS: dict[str, type[Recommender]] = {cls.kind: cls for cls in (Popularity, SASRec, SLMRec)}
+KINDS: dict[str, type[Recommender]] = {
+    cls.kind: cls for cls in (Popularity, ItemKNN, GRU4Rec, Caser, BERT4Rec, SASRec, ESASRec, SLMRec)
+}
 
 
 def load(folder: str | Path) -> Recommender:
@@ -18,4 +27,26 @@ def load(folder: str | Path) -> Recommender:
     return KINDS[kind_of_folder(Path(folder))].from_pretrained(folder)
 
 
-__all__ = ["KINDS", "Popularity", "Recommender", "SASRec", "SASRecConfig", "SLMRec", "SLMRecConfig", "load"]
+__all__ = [
+    "KINDS",
+    "BERT4Rec",
+    "BERT4RecConfig",
+    "Caser",
+    "CaserConfig",
+    "Classic",
+    "ClassicConfig",
+    "DotProductRecommender",
+    "ESASRec",
+    "ESASRecConfig",
+    "GRU4Rec",
+    "GRU4RecConfig",
+    "ItemKNN",
+    "ItemKNNConfig",
+    "Popularity",
+    "Recommender",
+    "SASRec",
+    "SASRecConfig",
+    "SLMRec",
+    "SLMRecConfig",
+    "load",
+]

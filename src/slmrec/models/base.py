@@ -11,11 +11,10 @@ import polars as pl
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PretrainedConfig, PreTrainedModel
 
-from slmrec.data import PADDING, Catalogue, Dataset
-from slmrec.engine import ItemIndex, Precision, check_precision, in_order, like_lengths, top_k
+from slmrec.data import Catalogue, Dataset
+from slmrec.engine import Precision, best_of, check_precision
 from slmrec.errors import UserError
 from slmrec.files import whole_folder, write_text
 from slmrec.models.card import model_card
@@ -23,40 +22,53 @@ from slmrec.models.folder import kind_of_folder
 from slmrec.models.text import new_vectors
 
 Id = str | int
-TOKENS = 16_384
-"""Positions that run together through a small model."""
+SCORES = 16_000_000
+"""Scores held at once while the best are picked, 64 MB."""
 
 
 class Recommender(PreTrainedModel):
     """A sequential recommender over a catalogue.
 
-    Subclasses give `forward` and `item_vectors`; scores are the dot products of the two. Histories are arrays of
-    item indices (from 1), oldest first; only the last `config.max_length` of them are read.
+    Subclasses give `score`, and where they can `position_scores` and `similarities`; those whose scores are dot
+    products of vectors inherit all three from `DotProductRecommender`. Histories are arrays of item indices (from 1),
+    oldest first; only the last `config.max_length` of them are read.
     """
 
     kind: ClassVar[str]
     catalogue: Catalogue
-    index: ItemIndex | None = None
     accepts_loss_kwargs = False
 
     # -- what a subclass defines ------------------------------------------------------------------------------
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """User vectors.
+    def score(self, histories: Sequence[np.ndarray]) -> Tensor:
+        """(B, N) float32: column j is the score of item index j + 1 after each history's last item."""
+        raise NotImplementedError(f"{type(self).__name__} defines no score")
+
+    @property
+    def scores_every_position(self) -> bool:
+        """Whether `position_scores` can be had."""
+        return False
+
+    def position_scores(self, input_ids: Tensor, lengths: Tensor, candidates: Tensor) -> Tensor:
+        """Scores of some items as the next one after every position: what a student by scores learns from.
 
         Args:
             input_ids: (B, L) int, item indices, padded with `PADDING` on the right.
             lengths: (B,) int, how many of each row are items.
+            candidates: (C,) int, item indices.
 
         Returns:
-            (B, R, d) float: R = L where every position is read out (it knows its own item and the earlier ones),
-            R = 1 where the model reads once a history.
+            (B, L, C) float, log-probabilities of the next item up to a constant a position; anything at padding.
         """
-        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+        raise NotImplementedError(f"a model of kind {self.kind} does not score every position")
 
-    def item_vectors(self) -> Tensor:
-        """(N, d) float: row j belongs to item index j + 1."""
-        raise NotImplementedError(f"{type(self).__name__} defines no item_vectors")
+    def similarities(self, indices: Tensor) -> Tensor:
+        """(M, N) float: how alike the items of (M,) item indices are to each item; -inf where nothing is known.
+
+        Raises:
+            UserError: this kind of model does not compare items.
+        """
+        raise UserError(f"a model of kind {self.kind} does not compare items; take one of another kind")
 
     def vocabulary_parameters(self) -> int:
         """Parameters of a language model's word table that the full model has and this one need not hold."""
@@ -73,38 +85,10 @@ class Recommender(PreTrainedModel):
         """
         check_precision(precision)
         if precision != "fp32":
-            raise UserError(f"precision '{precision}' is for LLM recommenders; a {self.kind} model runs in fp32")
+            raise UserError(
+                f"precision '{precision}' is for LLM recommenders; a model of kind {self.kind} runs in fp32"
+            )
         return self
-
-    # -- scoring ----------------------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def encode(self, histories: Sequence[np.ndarray]) -> Tensor:
-        """(B, d) float: the user vector after each history's last item."""
-        histories = [np.asarray(history) for history in histories]
-        empty = [place for place, history in enumerate(histories) if len(history) == 0]
-        if empty:
-            raise UserError(f"history {empty[0]} is empty; a history needs at least one item")
-        return self._encode(histories)
-
-    def _encode(self, histories: Sequence[np.ndarray]) -> Tensor:
-        """`encode` of histories of which none is empty."""
-        rows = [torch.from_numpy(history[-self.config.max_length :].astype(np.int64)) for history in histories]
-        batches = list(like_lengths([len(row) for row in rows], TOKENS))
-        found = []
-        for batch in batches:
-            picked = [rows[i] for i in batch]
-            lengths = torch.tensor([len(row) for row in picked], device=self.device)
-            input_ids = pad_sequence(picked, batch_first=True, padding_value=PADDING).to(self.device)  # (B, L)
-            states = self(input_ids, lengths)  # (B, R, d)
-            read = (lengths - 1).clamp(max=states.shape[1] - 1)
-            found.append(states[torch.arange(len(picked), device=self.device), read])
-        return in_order(batches, found)
-
-    @torch.inference_mode()
-    def score(self, histories: Sequence[np.ndarray]) -> Tensor:
-        """(B, N) float32: column j is the score of item index j + 1."""
-        return self.encode(histories).float() @ self.item_vectors().float().T
 
     # -- recommending -----------------------------------------------------------------------------------------
 
@@ -182,53 +166,45 @@ class Recommender(PreTrainedModel):
         Returns:
             (B, k) float32 scores, best first, and (B, k) int64 columns; where no item is left the score is -inf.
         """
-        with _at_rest(self), torch.inference_mode():
-            vectors, table = self.encode(histories).float(), self.item_vectors().float()
+        with at_rest(self), torch.inference_mode():
             seen = [history - 1 for history in histories] if exclude_seen else None
-            k = min(k, len(table))
-            if self.index is not None:
-                scores, columns = self.index.top_k(vectors, k, excluded=seen, allowed=allowed)
-            else:
-                scores, columns = top_k(vectors, table, k, excluded=seen, allowed=allowed)
+            scores, columns = self._top_k(histories, min(k, len(self.catalogue)), seen, allowed)
         return scores.cpu().numpy(), columns.cpu().numpy()
 
-    def build_index(self, histories: Sequence[np.ndarray], *, recall: float = 0.98) -> ItemIndex:
-        """Recommend by an approximate index from now on; its `recall` says what it finds of the exact ten best.
-
-        It pays for single requests over catalogues of a million items and more, see docs/performance.md. Set
-        ``model.index = None`` to be exact again, and build it anew when the model changes.
-
-        Args:
-            histories: item indices of some users, to tune and measure it on; a thousand are plenty.
-            recall: what to reach.
-        """
-        with _at_rest(self), torch.inference_mode():
-            self.index = ItemIndex(self.item_vectors(), self.encode(histories), recall=recall)
-        return self.index
+    def _top_k(
+        self, histories: Sequence[np.ndarray], k: int, excluded: Sequence[np.ndarray] | None, allowed: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
+        """`top_k` with what is out of each list as columns; some users at a time, so that their scores fit."""
+        users = max(1, min(256, SCORES // len(self.catalogue)))
+        found = [
+            best_of(
+                self.score(histories[i : i + users]),
+                k,
+                excluded=excluded[i : i + users] if excluded else None,
+                allowed=allowed,
+            )
+            for i in range(0, len(histories), users)
+        ]
+        return torch.cat([scores for scores, _ in found]), torch.cat([columns for _, columns in found])
 
     def similar_items(self, ids: Sequence[Id], k: int = 10) -> pl.DataFrame:
-        """The k items whose vectors point most nearly the same way (cosine), for each of `ids`.
+        """The k items most like each of `ids`: by the cosine of their vectors, where the model has vectors.
 
         Returns:
-            A frame `target_item_id, item_id, score, rank`; an item is never its own neighbour.
+            A frame `target_item_id, item_id, score, rank`; an item is never its own neighbour. Fewer than k come back
+            where the model knows fewer.
+
+        Raises:
+            UserError: an unknown item, or a kind of model that does not compare items.
         """
         indices = torch.from_numpy(self.catalogue.index(ids).astype(np.int64))
         with torch.inference_mode():
-            vectors = torch.nn.functional.normalize(self.item_vectors().float(), dim=1)
-            scores = vectors[indices - 1] @ vectors.T
+            scores = self.similarities(indices).clone()
             scores[torch.arange(len(indices)), indices - 1] = -torch.inf
         best, columns = scores.topk(min(k, len(self.catalogue) - 1), dim=1)
-        return pl.concat(
-            pl.DataFrame(
-                {
-                    "target_item_id": self.catalogue.ids([int(index)] * best.shape[1]),
-                    "item_id": self.catalogue.ids(columns[row].cpu().numpy() + 1),
-                    "score": best[row].cpu().numpy(),
-                    "rank": np.arange(1, best.shape[1] + 1, dtype=np.int64),
-                }
-            )
-            for row, index in enumerate(indices)
-        )
+        targets = self.catalogue.ids(indices.numpy())  # spelled as the catalogue does
+        frame = recommendations(targets, self.catalogue, best.cpu().numpy(), columns.cpu().numpy())
+        return frame.rename({"user_id": "target_item_id"})
 
     # -- new items --------------------------------------------------------------------------------------------
 
@@ -245,8 +221,8 @@ class Recommender(PreTrainedModel):
         items = getattr(self, "items", None)
         if items is None or items.text is None:
             raise UserError(
-                f"this {self.kind} model knows items by their ids alone, and a new id says nothing; train it with "
-                "item_text to let new items in"
+                f"this {self.kind} model knows items by their ids alone, and a new id says nothing; train a "
+                "model with item_text to let new items in"
             )
         if "item_id" not in frame.columns:
             raise UserError(f"the new items have the columns {', '.join(frame.columns)}; they need item_id")
@@ -264,7 +240,6 @@ class Recommender(PreTrainedModel):
         self.items = items.extended(vectors.to(items.weight.device))
         self.catalogue = Catalogue(pl.concat([self.catalogue.frame, new.frame], how="diagonal_relaxed"))
         self.config.num_items = len(self.catalogue)
-        self.index = None
 
     # -- the folder -------------------------------------------------------------------------------------------
 
@@ -345,7 +320,7 @@ def recommendations(users: pl.Series, catalogue: Catalogue, scores: np.ndarray, 
 
 
 @contextmanager
-def _at_rest(model: PreTrainedModel) -> Iterator[None]:
+def at_rest(model: PreTrainedModel) -> Iterator[None]:
     """Without dropout, whatever mode the model is in."""
     if not model.training:  # telling all modules so costs a tenth of a small request
         yield

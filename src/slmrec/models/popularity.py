@@ -1,5 +1,8 @@
 """The floor: every user gets the items that were interacted with most often in training."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +12,9 @@ from slmrec.models.base import Recommender, RecommenderConfig
 
 class PopularityConfig(RecommenderConfig):
     model_type = "popularity"
+
+    max_length: int = 1_000_000_000
+    """It reads no item, so every history is short enough."""
 
 
 class Popularity(Recommender):
@@ -30,8 +36,13 @@ class Popularity(Recommender):
         model.catalogue = data.catalogue
         return model.eval()
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        return self.counts.new_ones(input_ids.shape[0], 1, 1)
+    def score(self, histories: Sequence[np.ndarray]) -> Tensor:
+        return self.counts.repeat(len(histories), 1)
 
-    def item_vectors(self) -> Tensor:
-        return self.counts[:, None]
+    @property
+    def scores_every_position(self) -> bool:
+        return True
+
+    def position_scores(self, input_ids: Tensor, lengths: Tensor, candidates: Tensor) -> Tensor:
+        """(B, L, C): the logarithm of one more than the counts, for an item never seen is not impossible."""
+        return (1 + self.counts[candidates - 1]).log().expand(*input_ids.shape, -1)

@@ -28,7 +28,8 @@ from slmrec.engine import Encoder, Precision, check_precision
 from slmrec.engine.encoder import with_text_after
 from slmrec.errors import UserError
 from slmrec.models.backbone import Pretrained, build_backbone, final_norm_name
-from slmrec.models.base import Recommender, RecommenderConfig
+from slmrec.models.base import RecommenderConfig
+from slmrec.models.dot_product import DotProductRecommender
 from slmrec.models.items import ItemTable
 
 Reading = Literal["every-position", "last-prompt-token"]
@@ -70,7 +71,7 @@ class SLMRecConfig(RecommenderConfig):
         super().__post_init__(**kwargs)
 
 
-class SLMRec(Recommender):
+class SLMRec(DotProductRecommender):
     """An LLM recommender: D = width of the decoder, d = width of the item table."""
 
     kind = "slmrec"
@@ -143,6 +144,10 @@ class SLMRec(Recommender):
     def num_layers(self) -> int:
         """Decoder layers."""
         return self.backbone.config.num_hidden_layers
+
+    @property
+    def scores_every_position(self) -> bool:
+        return self.config.reading == "every-position"
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         return self.read_out(self.hidden(input_ids, lengths, (self.num_layers,))[0])
