@@ -17,7 +17,7 @@ from slmrec.data import prepare_source
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json
 from slmrec.recipe import load_recipe
-from slmrec.training.train import train_sasrec
+from slmrec.training.train import train_classic
 
 PUBLISHED = {"amazon14-beauty": 0.0531, "amazon14-sports": 0.0314}
 """NDCG@10 of SASRec with sampled softmax on these splits, seen items masked (eSASRec benchmark)."""
@@ -43,7 +43,7 @@ def main() -> None:
                 continue
             options = replace(recipe.sasrec, training=replace(recipe.sasrec.training, seed=seed))
             folder = arguments.work / f"{data.name}-{seed}"
-            model = train_sasrec(data, options, folder, lambda *told: print(*told, end="\r"))
+            model = train_classic(data, options, folder, lambda *told: print(*told, end="\r"))
             training = json.loads((folder / "training.json").read_text())
             entry["seeds"][str(seed)] = {
                 "test": evaluate(model, data).metrics,

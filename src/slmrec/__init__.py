@@ -8,23 +8,52 @@ if TYPE_CHECKING:
     from slmrec.engine import UserStates
     from slmrec.errors import UserError
     from slmrec.evaluation import compare, evaluate
-    from slmrec.models import Popularity, SASRec, SLMRec, load
+    from slmrec.models import BERT4Rec, Caser, ESASRec, GRU4Rec, ItemKNN, Popularity, SASRec, SLMRec, load
     from slmrec.scoring import score_parquet
-    from slmrec.training.train import distill, distill_scores, train_llm, train_popularity, train_sasrec
+    from slmrec.training.train import (
+        distill,
+        distill_scores,
+        train_classic,
+        train_item_knn,
+        train_llm,
+        train_popularity,
+    )
 
 _HOME = {
     "slmrec.data": ("Catalogue", "Dataset", "Preparation"),
     "slmrec.engine": ("UserStates",),
     "slmrec.errors": ("UserError",),
     "slmrec.evaluation": ("compare", "evaluate"),
-    "slmrec.models": ("Popularity", "SASRec", "SLMRec", "load"),
+    "slmrec.models": (
+        "BERT4Rec",
+        "Caser",
+        "ESASRec",
+        "GRU4Rec",
+        "ItemKNN",
+        "Popularity",
+        "SASRec",
+        "SLMRec",
+        "load",
+    ),
     "slmrec.scoring": ("score_parquet",),
-    "slmrec.training.train": ("distill", "distill_scores", "train_llm", "train_popularity", "train_sasrec"),
+    "slmrec.training.train": (
+        "distill",
+        "distill_scores",
+        "train_classic",
+        "train_item_knn",
+        "train_llm",
+        "train_popularity",
+    ),
 }
 
 __all__ = [
+    "BERT4Rec",
+    "Caser",
     "Catalogue",
     "Dataset",
+    "ESASRec",
+    "GRU4Rec",
+    "ItemKNN",
     "Popularity",
     "Preparation",
     "SASRec",
@@ -37,9 +66,10 @@ __all__ = [
     "evaluate",
     "load",
     "score_parquet",
+    "train_classic",
+    "train_item_knn",
     "train_llm",
     "train_popularity",
-    "train_sasrec",
 ]
 
 

@@ -30,16 +30,16 @@ from slmrec.models.card import model_card
 from slmrec.models.items import ItemTable
 from slmrec.recipe import Recipe, as_dict
 from slmrec.report import write_report
-from slmrec.training.cost import Cost, llm_cost, sasrec_cost
+from slmrec.training.cost import Cost, classic_cost, llm_cost
 from slmrec.training.options import StudentOptions
 from slmrec.training.train import (
     describe_data,
     distill,
     distill_scores,
     student_shape,
+    train_classic,
     train_llm,
     train_popularity,
-    train_sasrec,
 )
 
 MODELS = ("popularity", "sasrec", "teacher", "student_ce", "student")
@@ -217,7 +217,7 @@ class _Job:
 
     def _sasrec(self, data: Dataset) -> Recommender:
         train_popularity(data, self.out / "popularity")
-        return train_sasrec(data, self.recipe.sasrec, self.out / "sasrec", self._progress)
+        return train_classic(data, self.recipe.sasrec, self.out / "sasrec", self._progress)
 
     def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> Recommender:
         recipe = self.recipe
@@ -271,7 +271,7 @@ class _Job:
         student = replace(teacher, **own)
         taught = llm_cost(data, student, config, teacher.layers, recipe.distillation.blocks)
         self.ahead = [
-            ("sasrec", sasrec_cost(data, recipe.sasrec)),
+            ("sasrec", classic_cost(data, recipe.sasrec)),
             ("teacher", llm_cost(data, teacher, config)),
             ("student_ce", llm_cost(data, student, config)),
             ("student", taught),

@@ -11,14 +11,28 @@ from typing import Any, Literal, TypeVar
 
 from slmrec.data.preparation import Preparation
 from slmrec.errors import UserError, nearest
-from slmrec.training.options import DistillationOptions, LLMOptions, SASRecOptions, StudentOptions, block_ends
+from slmrec.training.options import (
+    BERT4RecOptions,
+    CaserOptions,
+    DistillationOptions,
+    ESASRecOptions,
+    GRU4RecOptions,
+    ItemKNNOptions,
+    LLMOptions,
+    SASRecOptions,
+    StudentOptions,
+    block_ends,
+)
 
 T = TypeVar("T")
+RUN_SECTIONS = ("preparation", "sasrec", "teacher", "student", "distillation")
+"""What the main job uses of a recipe."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The main job: prepare, SASRec, teacher, student by cross-entropy alone, distilled student."""
+    """The main job: prepare, SASRec, teacher, student by cross-entropy alone, distilled student; and every kind of
+    model that is trained by a command of its own."""
 
     preparation: Preparation = field(default_factory=Preparation)
     """How raw interactions become a data set."""
@@ -30,6 +44,16 @@ class Recipe:
     """The shallow one."""
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
     """How the one teaches the other."""
+    item_knn: ItemKNNOptions = field(default_factory=ItemKNNOptions)
+    """Items of users who share items; nothing is trained."""
+    gru4rec: GRU4RecOptions = field(default_factory=GRU4RecOptions)
+    """A recurrent network."""
+    caser: CaserOptions = field(default_factory=CaserOptions)
+    """Convolutions over the last items."""
+    bert4rec: BERT4RecOptions = field(default_factory=BERT4RecOptions)
+    """A transformer that sees both sides of an item left out."""
+    esasrec: ESASRecOptions = field(default_factory=ESASRecOptions)
+    """SASRec with gated blocks."""
 
     def __post_init__(self) -> None:
         if self.student.layers > self.teacher.layers:
@@ -153,8 +177,8 @@ def convert(value: Any, wanted: Any, what: str) -> Any:
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as nested plain values."""
-    return asdict(recipe)
+    """What the main job uses of the recipe, as nested plain values."""
+    return {section: asdict(getattr(recipe, section)) for section in RUN_SECTIONS}
 
 
 def _shipped():

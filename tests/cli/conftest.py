@@ -22,6 +22,27 @@ num_blocks = 1
 max_length = 10
 training = {{ epochs = 2, batch_size = 16 }}
 
+[gru4rec]
+hidden_size = 16
+state_size = 16
+max_length = 10
+training = {{ epochs = 1, batch_size = 16 }}
+
+[caser]
+hidden_size = 16
+max_length = 10
+training = {{ epochs = 1, batch_size = 16 }}
+
+[bert4rec]
+hidden_size = 16
+max_length = 10
+training = {{ epochs = 1, batch_size = 16 }}
+
+[esasrec]
+hidden_size = 16
+max_length = 10
+training = {{ epochs = 1, batch_size = 16 }}
+
 [teacher]
 backbone = "{backbone}"
 layers = 4
@@ -101,5 +122,5 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*_, **__):
         raise AssertionError("it went on to train")
 
-    for name in ("train_popularity", "train_sasrec", "train_llm", "distill"):
+    for name in ("train_popularity", "train_item_knn", "train_classic", "train_llm", "distill"):
         monkeypatch.setattr(f"slmrec.training.train.{name}", train)

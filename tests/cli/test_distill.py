@@ -38,13 +38,14 @@ def test_layers_blocks_and_weights_are_options(house, tmp_path, capsys):
         (["--blocks", "0"], "blocks is 0, but must be at least 1"),
         (["--lambda1", "-1"], "lambda1 is -1.0, but a loss weight cannot be negative"),
         (["--teacher", "no-such-folder"], "there is no model folder no-such-folder"),
-        (["--teacher", "POPULARITY"], "a popularity model has no item vectors"),
+        (["--kind", "bert4rec"], "invalid choice: 'bert4rec'"),
+        (["--kind", "caser", "--window", "11"], "window is 11, but only the 10 items"),
         (["--out", "TEACHER"], "the teacher itself"),
         (["--start", "teacher-adapters", "--item-table", "SASREC"], "drop --item-table or the start"),
     ],
 )
 def test_mistakes_end_before_training(more, sentence, house, tmp_path, capsys):
-    folders = {"SASREC": str(house.sasrec), "POPULARITY": str(house.popularity), "TEACHER": str(house.teacher)}
+    folders = {"SASREC": str(house.sasrec), "TEACHER": str(house.teacher)}
     more = [folders.get(word, word) for word in more]
     assert main(words(house, tmp_path / "s", *more)) == 2
     assert sentence in capsys.readouterr().err
@@ -60,6 +61,14 @@ def test_a_teacher_of_other_items_is_refused(house, tmp_path, capsys):
     capsys.readouterr()
     assert main(words(house, tmp_path / "s", "--data", str(tmp_path / "d"))) == 2
     assert "knows 30 items, 'other' has 5 others" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["gru4rec", "caser", "esasrec"])
+def test_other_classic_students_follow_an_ensemble(kind, house, tmp_path):
+    teachers = ["--teacher", str(house.sasrec), str(house.popularity)]
+    assert main(words(house, tmp_path / "s", *teachers, f"--kind={kind}", "--training.max-steps", "2")) == 0
+    assert load(tmp_path / "s").kind == kind
+    assert "score_kl" in json.loads((tmp_path / "s" / "training.json").read_text())["log"][0]
 
 
 def test_several_teachers_teach_either_kind_by_their_scores(house, tmp_path, capsys):

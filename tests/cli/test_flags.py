@@ -8,7 +8,7 @@ import pytest
 from slmrec.cli import flags
 from slmrec.cli.main import main, parser
 from slmrec.errors import UserError
-from slmrec.recipe import Recipe, convert
+from slmrec.recipe import RUN_SECTIONS, Recipe, as_dict, convert
 from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
 
 
@@ -20,6 +20,7 @@ def leaves(value: dict, prefix: str = "") -> dict[str, object]:
 
 
 ALL = leaves(asdict(Recipe()))
+RUN = {name: value for name, value in ALL.items() if name.split(".")[0] in RUN_SECTIONS}
 
 
 def page(capsys: pytest.CaptureFixture, *arguments: str) -> str:
@@ -40,11 +41,12 @@ def run_arguments(*words: str) -> argparse.Namespace:
     return parser().parse_args(["run", "source", "--out", "out", *words])
 
 
-def test_the_page_of_run_lists_every_key_of_a_recipe(capsys, recipe):
+def test_the_page_of_run_lists_every_key_that_it_uses_and_no_other(capsys, recipe):
     words = page(capsys, "run", "--recipe", recipe).split()
-    missing = [name for name in ALL if "--" + name.replace("_", "-") not in words]
-    assert not missing
-    assert len(ALL) > 90
+    shown = {word.removeprefix("--").replace("-", "_") for word in words if word.startswith("--") and "." in word}
+    assert shown == set(RUN)
+    assert leaves(as_dict(Recipe())) == RUN
+    assert 90 < len(RUN) < len(ALL)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +54,11 @@ def test_the_page_of_run_lists_every_key_of_a_recipe(capsys, recipe):
     [
         (["data", "prepare"], ["preparation"]),
         (["train", "sasrec"], ["sasrec"]),
+        (["train", "item-knn"], ["item_knn"]),
+        (["train", "bert4rec"], ["bert4rec"]),
         (["train", "llm"], ["teacher"]),
         (["distill"], ["student", "distillation"]),
+        (["distill", "--kind", "gru4rec"], ["gru4rec", "distillation"]),
     ],
 )
 def test_the_page_of_a_step_lists_its_sections_without_their_name(capsys, recipe, command, sections):
@@ -157,6 +162,7 @@ def test_a_step_understands_short_and_whole_names():
         (["--student.train-items", "yes"], "it is 'yes', but must be true or false"),
         (["--sasrec.training.loss", "bpr"], "must be one of: softmax, sampled-softmax, gbce"),
         (["--sasrec.hidden-size"], "--sasrec.hidden-size: expected one argument"),
+        (["--gru4rec.dropout", "0.1"], "unknown option --gru4rec.dropout"),  # a section that a run does not use
         (["-x"], "unknown option -x; see `slmrec run --help`"),
         (["another"], "too many arguments: another"),
     ],

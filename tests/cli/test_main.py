@@ -127,7 +127,7 @@ def test_the_main_page_names_every_command(capsys):
         (["data", "prepare", "x.csv", "--out", "o", "--column", "user"], "must be like user_id=their_name"),
         (
             ["train", "bert", "--data", "d", "--out", "o"],
-            "invalid choice: 'bert' (choose from 'popularity', 'sasrec'",
+            "invalid choice: 'bert' (choose from 'popularity', 'item-knn'",
         ),
         (["train", "sasrec", "--data", "d"], "required: --out; see `slmrec train sasrec --help`"),
         (["train", "popularity", "--data", "d", "--out", "o", "--layers", "3"], "unknown option --layers"),

@@ -33,5 +33,5 @@ def test_a_reduced_precision_changes_scores_where_it_can_be_had(house, histories
     assert not scores[0].equals(scores[1])
     words = ["recommend", str(house.sasrec), "--history", "003", "--precision", "int8"]
     assert main(words) == 2
-    assert "precision 'int8' is for LLM recommenders; a sasrec model runs in fp32" in capsys.readouterr().err
+    assert "precision 'int8' is for LLM recommenders; a model of kind sasrec runs in fp32" in capsys.readouterr().err
     assert main(["evaluate", str(house.student), "--data", str(house.data), "--precision", "int8"]) == 0

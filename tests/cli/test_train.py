@@ -18,6 +18,24 @@ def test_each_kind_makes_a_model_folder_and_prints_one_line(house):
     assert "valid NDCG@10" in house.printed["sasrec"]
 
 
+@pytest.mark.parametrize("kind", ["item-knn", "gru4rec", "caser", "bert4rec", "esasrec"])
+def test_each_other_kind_too(kind, house, tmp_path, capsys):
+    words = ["--data", str(house.data), "--out", str(tmp_path / "m"), "--recipe", str(house.recipe)]
+    more = ["--neighbours", "7"] if kind == "item-knn" else ["--dropout", "0.1", f"--{kind}.training.seed", "5"]
+    assert main(["train", kind, *words, *more]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'm'}: ")
+    model = load(tmp_path / "m")
+    assert model.kind == kind
+    options = json.loads((tmp_path / "m" / "training.json").read_text())["options"]
+    if kind == "item-knn":
+        assert (options["neighbours"], model.config.neighbours) == (7, 7)
+    else:
+        assert (options["seed"], options["batch_size"]) == (5, 16)
+        assert (model.config.dropout, model.config.hidden_size) == (0.1, 16)
+    assert main(["evaluate", str(tmp_path / "m"), "--data", str(house.data)]) == 0
+    assert kind in capsys.readouterr().out
+
+
 def test_the_recipe_decides_what_the_command_line_does_not(house):
     options = json.loads((house.sasrec / "training.json").read_text())["options"]
     assert (options["epochs"], options["batch_size"]) == (2, 16)
@@ -55,12 +73,16 @@ def test_the_item_table_is_where_the_llm_starts(house, tmp_path):
     ("words", "sentence"),
     [
         (["sasrec", "--num-heads", "3"], "hidden_size 16 is not a multiple of num_heads 3"),
+        (["caser", "--window", "11"], "window is 11, but only the 10 items of max_length are read"),
+        (["bert4rec", "--mask-share", "0"], "mask_share is 0.0, but must lie between 0 and 1"),
+        (["item-knn", "--decay", "2"], "decay is 2.0, but must be above 0 and at most 1"),
+        (["item-knn", "--hidden-size", "8"], "unknown option --hidden-size"),
         (["sasrec", "--recipe", "no-such"], "there is no recipe 'no-such'"),
         (["sasrec", "--recipe", "missing.toml"], "there is no recipe file missing.toml"),
         (["llm", "--layers", "9"], "has 4 layers, but 9 were asked for"),
         (["llm", "--backbone", "no/such/decoder"], "backbone 'no/such/decoder' cannot be loaded"),
         (["llm", "--item-table", "no-such-folder"], "there is no model folder no-such-folder"),
-        (["llm", "--item-table", "POPULARITY"], "holds a popularity model, which has no item vectors"),
+        (["llm", "--item-table", "POPULARITY"], "holds a model of kind popularity, which has no item vectors"),
         (["sasrec", "--data", "no-such-folder"], "there is no data folder at no-such-folder"),
         (["sasrec", "--out", "DATA"], "not ours to replace"),
     ],

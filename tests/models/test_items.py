@@ -12,7 +12,7 @@ from slmrec.models import load
 from slmrec.models.items import ItemTable
 from slmrec.models.text import text_vectors
 from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
-from slmrec.training.train import train_llm, train_sasrec
+from slmrec.training.train import train_classic, train_llm
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_an_item_that_training_never_saw_is_ranked_by_its_text(cycle, vectors, t
     assert len(data.catalogue) == 19
     training = TrainingOptions(epochs=60, batch_size=32, learning_rate=1e-2, patience=0)
     options = {"hidden_size": 16, "num_blocks": 1, "dropout": 0.0, "training": training}
-    model = train_sasrec(data, SASRecOptions(item_text=vectors, id_dropout=0.3, **options), tmp_path / "text")
+    model = train_classic(data, SASRecOptions(item_text=vectors, id_dropout=0.3, **options), tmp_path / "text")
     model.add_items(pl.read_parquet(vectors).filter(pl.col("item_id") == "007"))
     found = model.recommend([["004", "005", "006"]], k=5)["item_id"].to_list()
     assert "007" in found
@@ -89,7 +89,7 @@ def test_an_item_that_training_never_saw_is_ranked_by_its_text(cycle, vectors, t
 def test_the_table_goes_from_the_classic_model_to_the_llm_and_through_the_folder(cycle, llama, vectors, tmp_path):
     training = TrainingOptions(epochs=1, batch_size=16)
     options = SASRecOptions(hidden_size=8, num_blocks=1, item_text=vectors, training=training)
-    classic = train_sasrec(cycle, options, tmp_path / "sasrec")
+    classic = train_classic(cycle, options, tmp_path / "sasrec")
     llm = LLMOptions(backbone=str(llama), layers=1, train_items=False, training=training)
     model = train_llm(cycle, llm, tmp_path / "llm", classic.items)
     torch.testing.assert_close(model.item_vectors(), classic.item_vectors())
@@ -112,7 +112,7 @@ class TestNewItems:
     def model(self, cycle, vectors, tmp_path):
         training = TrainingOptions(epochs=20, batch_size=32, learning_rate=1e-2)
         options = SASRecOptions(hidden_size=16, num_blocks=1, item_text=vectors, id_dropout=0.3, training=training)
-        return train_sasrec(cycle, options, tmp_path / "sasrec")
+        return train_classic(cycle, options, tmp_path / "sasrec")
 
     def test_are_read_and_recommended_like_an_old_item_of_the_same_text(self, model, cycle, vectors, tmp_path):
         before = model.recommend([["003", "004"]], k=20)
@@ -140,7 +140,7 @@ class TestNewItems:
         with pytest.raises(UserError, match="they need item_id"):
             model.add_items(pl.DataFrame({"id": ["n"]}))
         options = SASRecOptions(hidden_size=8, num_blocks=1, training=TrainingOptions(epochs=1))
-        plain = train_sasrec(cycle, options, tmp_path / "plain")
+        plain = train_classic(cycle, options, tmp_path / "plain")
         with pytest.raises(UserError, match="knows items by their ids alone"):
             plain.add_items(wide)
 

@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoConfig
 
 from slmrec.training import cost
-from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
+from slmrec.training.options import BERT4RecOptions, LLMOptions, SASRecOptions, TrainingOptions
 
 
 def test_tokens_are_those_of_the_training_sequences(cycle, llama):
@@ -12,7 +12,10 @@ def test_tokens_are_those_of_the_training_sequences(cycle, llama):
     wanted = sum(len(events) - 1 for events in cycle.train_sequences() if len(events) > 1)
     options = LLMOptions(backbone=str(llama), layers=2, training=TrainingOptions(epochs=3))
     assert cost.llm_cost(cycle, options, config).tokens == 3 * wanted
-    assert cost.sasrec_cost(cycle, SASRecOptions(training=TrainingOptions(epochs=2))).tokens == 2 * wanted
+    assert cost.classic_cost(cycle, SASRecOptions(training=TrainingOptions(epochs=2))).tokens == 2 * wanted
+    cloze = cost.classic_cost(cycle, BERT4RecOptions(training=TrainingOptions(epochs=2)))
+    assert cloze.tokens == 2 * wanted
+    assert cloze.seconds > 0
 
 
 def test_steps_validation_layers_and_a_teacher_add_up(cycle, llama, monkeypatch):
@@ -40,7 +43,7 @@ def test_steps_validation_layers_and_a_teacher_add_up(cycle, llama, monkeypatch)
 
 def test_early_stopping_is_expected_after_as_many_epochs_as_it_took(cycle):
     def tokens(**options) -> int:
-        return cost.sasrec_cost(cycle, SASRecOptions(training=TrainingOptions(**options))).tokens
+        return cost.classic_cost(cycle, SASRecOptions(training=TrainingOptions(**options))).tokens
 
     assert tokens(epochs=100, patience=3) == tokens(epochs=cost.PATIENT_EPOCHS)
     assert tokens(epochs=4, patience=3) == tokens(epochs=4)

@@ -1,4 +1,4 @@
-"""Distillation by scores: a student of either kind follows teachers of either kind."""
+"""Distillation by scores: a student of any kind follows teachers of any kind, and one like its teacher has no loss."""
 
 import pytest
 import torch
@@ -6,11 +6,20 @@ import torch
 from slmrec.data.batches import collate, training_examples
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
-from slmrec.models import SASRec, SASRecConfig
+from slmrec.models import BERT4Rec, BERT4RecConfig, ItemKNN, Popularity, SASRec, SASRecConfig
 from slmrec.models.items import ItemTable
-from slmrec.training.options import DistillationOptions, LLMOptions, SASRecOptions, TrainingOptions
+from slmrec.training.options import (
+    BERT4RecOptions,
+    CaserOptions,
+    DistillationOptions,
+    ESASRecOptions,
+    GRU4RecOptions,
+    LLMOptions,
+    SASRecOptions,
+    TrainingOptions,
+)
 from slmrec.training.score_distillation import ScoreDistillation
-from slmrec.training.train import build_llm, build_sasrec, distill, distill_scores, train_popularity, train_sasrec
+from slmrec.training.train import build_classic, build_llm, distill, distill_scores, train_classic
 
 SMALL = {"hidden_size": 16, "num_blocks": 1, "dropout": 0.0}
 BY_SCORES = DistillationOptions(form="scores", candidates=64)
@@ -19,7 +28,7 @@ BY_SCORES = DistillationOptions(form="scores", candidates=64)
 @pytest.fixture(scope="module")
 def teacher(cycle, tmp_path_factory):
     training = TrainingOptions(epochs=30, batch_size=16, learning_rate=1e-2)
-    return train_sasrec(cycle, SASRecOptions(**SMALL, training=training), tmp_path_factory.mktemp("t") / "teacher")
+    return train_classic(cycle, SASRecOptions(**SMALL, training=training), tmp_path_factory.mktemp("t") / "teacher")
 
 
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(cycle, teacher):
@@ -48,18 +57,21 @@ def test_several_teachers_count_by_their_mean(cycle, teacher):
     assert module(**batch)["score_kl"].abs() < 1e-5
 
 
-@pytest.mark.parametrize("kind", ["sasrec", "llm"])
-def test_students_of_either_kind_come_near_their_teachers(kind, cycle, llama, teacher, tmp_path):
-    training = TrainingOptions(epochs=12, batch_size=16, learning_rate=1e-2)
-    options = (
-        SASRecOptions(**SMALL, training=training)
-        if kind == "sasrec"
-        else LLMOptions(backbone=str(llama), layers=1, training=training)
-    )
-    start = build_sasrec(cycle, options, None) if kind == "sasrec" else build_llm(cycle, options, teacher.items)
+@pytest.mark.parametrize("kind", ["sasrec", "esasrec", "gru4rec", "caser", "llm"])
+def test_students_of_any_kind_come_near_their_teachers(kind, cycle, llama, teacher, tmp_path):
+    training = TrainingOptions(epochs=40 if kind == "caser" else 12, batch_size=16, learning_rate=1e-2)
+    classic = {"hidden_size": 16, "dropout": 0.0, "training": training}
+    options = {
+        "sasrec": SASRecOptions(num_blocks=1, **classic),
+        "esasrec": ESASRecOptions(num_blocks=1, **classic),
+        "gru4rec": GRU4RecOptions(state_size=32, **classic),
+        "caser": CaserOptions(window=3, **classic),
+        "llm": LLMOptions(backbone=str(llama), layers=1, training=training),
+    }[kind]
+    start = build_llm(cycle, options, teacher.items) if kind == "llm" else build_classic(cycle, options, None)
     batch = collate(training_examples(cycle, 50, "every-position"))
     before = ScoreDistillation(start.eval(), [teacher], BY_SCORES, training)(**batch)["score_kl"]
-    items = None if kind == "sasrec" else teacher.items
+    items = teacher.items if kind == "llm" else None
     student = distill_scores([teacher], cycle, tmp_path / "s", options, BY_SCORES, items)
     after = ScoreDistillation(student, [teacher], BY_SCORES, training)(**batch)["score_kl"]
     assert after < 0.2 * before
@@ -67,19 +79,42 @@ def test_students_of_either_kind_come_near_their_teachers(kind, cycle, llama, te
     assert not (tmp_path / ".s.work").exists()
 
 
+def test_teachers_of_all_kinds_teach_together(cycle, teacher):
+    """Their mean is taken of log-probabilities: a student at that mean has zero loss, whatever a teacher's unit."""
+    popular, knn = Popularity.from_data(cycle), ItemKNN.from_data(cycle, decay=0.5)
+    batch = collate(training_examples(cycle, 50, "every-position")[:8])
+    module = ScoreDistillation(teacher, [teacher, popular, knn], BY_SCORES, TrainingOptions())
+    found = module(**batch)["score_kl"]
+    valid = batch["labels"] > 0
+    every = torch.arange(1, 21)
+    read = (batch["input_ids"], batch["lengths"], every)
+    given = [model.position_scores(*read)[valid] for model in (teacher, popular, knn)]
+    wanted = torch.stack([scores.log_softmax(-1) for scores in given]).mean(0).softmax(-1)
+    divergence = (wanted * (wanted.log() - given[0].log_softmax(-1))).sum(-1).mean()
+    assert divergence > 0.1
+    torch.testing.assert_close(found, divergence)
+
+
 def test_teachers_that_cannot_teach_are_refused(cycle, llama, teacher, tmp_path):
     options = SASRecOptions(**SMALL)
     with pytest.raises(UserError, match="no teacher"):
         distill_scores([], cycle, tmp_path / "s", options)
-    with pytest.raises(UserError, match="popularity model has no item vectors"):
-        distill_scores([train_popularity(cycle, tmp_path / "p")], cycle, tmp_path / "s", options)
+    bert = BERT4Rec(BERT4RecConfig(num_items=20, **SMALL))
+    bert.catalogue = cycle.catalogue
+    with pytest.raises(UserError, match="a teacher is of kind bert4rec and scores one position a history"):
+        distill_scores([teacher, bert], cycle, tmp_path / "s", options)
+    with pytest.raises(UserError, match="a bert4rec reads a history once and cannot follow scores"):
+        distill_scores([teacher], cycle, tmp_path / "s", BERT4RecOptions(**SMALL))
+    knn = ItemKNN.from_data(cycle, max_length=5)
+    with pytest.raises(UserError, match="a teacher of kind item-knn reads 5 items, the student 50"):
+        distill_scores([knn], cycle, tmp_path / "s", options)
     short = SASRec(SASRecConfig(num_items=20, max_length=5, **SMALL))
     short.catalogue = cycle.catalogue
     with pytest.raises(UserError, match="reads 5 items, the student 50"):
         distill_scores([short], cycle, tmp_path / "s", options)
     paper = {"reading": "last-prompt-token", "prompt_after": "next item ?"}
     reader = build_llm(cycle, LLMOptions(backbone=str(llama), layers=1, **paper), ItemTable.of(torch.randn(20, 8)))
-    with pytest.raises(UserError, match="need"):
+    with pytest.raises(UserError, match="of kind slmrec that reads 'last-prompt-token' and scores one position"):
         distill_scores([reader], cycle, tmp_path / "s", options)
     with pytest.raises(UserError, match="the student reads 'last-prompt-token'"):
         distill_scores([teacher], cycle, tmp_path / "s", LLMOptions(backbone=str(llama), **paper))

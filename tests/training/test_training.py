@@ -19,7 +19,7 @@ from slmrec.models.items import ItemTable
 from slmrec.training import trainer as trainer_module
 from slmrec.training.modules import NextItem
 from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
-from slmrec.training.train import train_llm, train_popularity, train_sasrec
+from slmrec.training.train import train_classic, train_llm, train_popularity
 from slmrec.training.trainer import RecommenderTrainer, parameter_groups
 
 pytestmark = pytest.mark.filterwarnings(
@@ -52,17 +52,17 @@ class Cut(Exception):
 def test_a_run_cut_off_at_any_step_ends_with_the_weights_of_the_unbroken_one(cycle, tmp_path, monkeypatch, loss, step):
     monkeypatch.setattr(trainer_module, "SAVE_SECONDS", 0)  # save after every step, so also within an epoch
     options = sasrec(loss=loss, negatives=7)
-    train_sasrec(cycle, options, tmp_path / "unbroken")
+    train_classic(cycle, options, tmp_path / "unbroken")
 
     def cut(done, total, note):
         if done == step:
             raise Cut
 
     with pytest.raises(Cut):
-        train_sasrec(cycle, options, tmp_path / "broken", progress=cut)
+        train_classic(cycle, options, tmp_path / "broken", progress=cut)
     assert not (tmp_path / "broken").exists()
     steps = []
-    train_sasrec(cycle, options, tmp_path / "broken", progress=lambda done, total, note: steps.append(done))
+    train_classic(cycle, options, tmp_path / "broken", progress=lambda done, total, note: steps.append(done))
     assert steps[0] == step  # the step in which it was cut is done again, the earlier ones are not
     assert_equal_weights(tmp_path / "unbroken", tmp_path / "broken")
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
@@ -76,12 +76,12 @@ from pathlib import Path
 from slmrec.data import Dataset
 from slmrec.training import trainer
 from slmrec.training.options import SASRecOptions, TrainingOptions
-from slmrec.training.train import train_sasrec
+from slmrec.training.train import train_classic
 trainer.SAVE_SECONDS = 0
 options = SASRecOptions(hidden_size=16, num_blocks=1, dropout=0.2, max_length=8,
                         training=TrainingOptions(epochs=6, batch_size=16))
 pause = float(sys.argv[2])
-train_sasrec(Dataset.load(Path({str(tmp_path)!r}) / "data"), options, Path(sys.argv[1]),
+train_classic(Dataset.load(Path({str(tmp_path)!r}) / "data"), options, Path(sys.argv[1]),
              lambda *_: time.sleep(pause))
 """
     run = [sys.executable, "-c", script]
@@ -110,9 +110,9 @@ def test_another_jobs_checkpoints_are_not_taken_up(cycle, tmp_path):
         raise Cut
 
     with pytest.raises(Cut):
-        train_sasrec(cycle, sasrec(seed=1), tmp_path / "m", progress=cut)
-    train_sasrec(cycle, sasrec(seed=2), tmp_path / "m")
-    train_sasrec(cycle, sasrec(seed=2), tmp_path / "again")
+        train_classic(cycle, sasrec(seed=1), tmp_path / "m", progress=cut)
+    train_classic(cycle, sasrec(seed=2), tmp_path / "m")
+    train_classic(cycle, sasrec(seed=2), tmp_path / "again")
     assert_equal_weights(tmp_path / "m", tmp_path / "again")
 
 
@@ -134,7 +134,7 @@ def test_accumulated_pieces_take_the_step_of_the_whole_batch(cycle, tmp_path, pi
 
 
 def test_sasrec_learns_the_planted_order(cycle, tmp_path):
-    model = train_sasrec(cycle, sasrec(epochs=25), tmp_path / "m")
+    model = train_classic(cycle, sasrec(epochs=25), tmp_path / "m")
     assert evaluate(model, cycle).metrics["HR@1"] > 0.9
     assert list((tmp_path / "m" / "tensorboard").rglob("events.out.tfevents.*"))
     popular = train_popularity(cycle, tmp_path / "p")
@@ -152,7 +152,7 @@ def test_an_llm_learns_the_planted_order_by_every_loss(cycle, llama, tmp_path, l
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_training(cycle, tmp_path):
-    model = train_sasrec(cycle, sasrec(epochs=60, patience=3, learning_rate=0.03), tmp_path / "m")
+    model = train_classic(cycle, sasrec(epochs=60, patience=3, learning_rate=0.03), tmp_path / "m")
     import json
 
     told = json.loads((tmp_path / "m" / "training.json").read_text())
@@ -180,10 +180,10 @@ def test_two_processes_train_one_model(cycle, tmp_path):
 from pathlib import Path
 from slmrec.data import Dataset
 from slmrec.training.options import SASRecOptions, TrainingOptions
-from slmrec.training.train import train_sasrec
+from slmrec.training.train import train_classic
 options = SASRecOptions(hidden_size=16, num_blocks=1, max_length=8,
                         training=TrainingOptions(epochs=2, batch_size=8, learning_rate=1e-2))
-train_sasrec(Dataset.load({str(tmp_path / "data")!r}), options, Path({str(tmp_path / "m")!r}))
+train_classic(Dataset.load({str(tmp_path / "data")!r}), options, Path({str(tmp_path / "m")!r}))
 """
     )
     command = [
@@ -220,12 +220,12 @@ def test_refusals_come_before_training(cycle, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").write_text("x")
     with pytest.raises(UserError, match="not ours to replace"):
-        train_sasrec(cycle, sasrec(), tmp_path / "precious")
+        train_classic(cycle, sasrec(), tmp_path / "precious")
     import polars as pl
 
     singles = Dataset.from_frame(pl.DataFrame({"user_id": ["a", "b"], "item_id": ["1", "2"]}))
     with pytest.raises(UserError, match="no user with two training interactions"):
-        train_sasrec(singles, sasrec(), tmp_path / "m")
+        train_classic(singles, sasrec(), tmp_path / "m")
     assert not (tmp_path / "m").exists()
     with pytest.raises(UserError, match="100 rows, the data set 20 items"):
         train_llm(cycle, LLMOptions(backbone="nowhere"), tmp_path / "m", ItemTable.of(torch.zeros(100, 4)))

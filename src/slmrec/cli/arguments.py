@@ -138,10 +138,10 @@ def item_table(folder: Path | None, data: "Dataset") -> "ItemTable | None":
     if folder is None:
         return None
     model = load(folder)
-    if model.kind == "popularity":
-        raise UserError(f"{folder} holds a popularity model, which has no item vectors; take another")
+    items: Any = getattr(model, "items", None)
+    if items is None:
+        raise UserError(f"{folder} holds a model of kind {model.kind}, which has no item vectors; take another")
     check_catalogue(model, folder, data)
-    items: Any = model.items
     return items
 
 

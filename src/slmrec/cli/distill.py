@@ -25,6 +25,8 @@ examples:
   slmrec distill --teacher models/sasrec0 models/sasrec1 models/teacher --data data/ml-100k \\
       --kind sasrec --out models/taught
 """
+KINDS = ("llm", "sasrec", "gru4rec", "caser", "esasrec")
+"""Kinds of students."""
 INTERRUPTED = "the last checkpoint, if any, is kept beside {out}; type the same command to go on from there"
 
 
@@ -33,16 +35,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "distill",
         help="train a student of one or more models",
-        usage="slmrec distill --teacher MODEL… --data DIR --out MODEL [--kind llm|sasrec] [--layers N --blocks B]\n"
+        usage="slmrec distill --teacher MODEL… --data DIR --out MODEL [--kind KIND] [--layers N --blocks B]\n"
         "                      [--item-table MODEL] [--recipe NAME|FILE.toml] [--KEY VALUE] …",
         description="Train a student whose states follow its llm teacher's, block by block; or, where there are "
-        "several teachers, or teacher or student is a sasrec, one that scores as its teachers do (form scores).",
+        "several teachers, or teacher or student is no llm, one that scores as its teachers do (form scores).",
         epilog=EXAMPLES,
         complete=_complete,
     )
     parser.add_argument("--teacher", type=Path, nargs="+", required=True, metavar="MODEL", help="model folders")
     parser.add_argument(
-        "--kind", choices=("llm", "sasrec"), default="llm", help="the student's kind (default: %(default)s)"
+        "--kind", choices=KINDS, default="llm", help=f"the student's kind: {', '.join(KINDS)} (default: %(default)s)"
     )
     add_data(parser)
     add_out(parser, "MODEL", "model folder to write")
@@ -51,13 +53,19 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _complete(parser: Parser, args: Sequence[str]) -> None:
-    sasrec = "--kind=sasrec" in args or ("--kind", "sasrec") in pairwise(args)
-    flags.add(parser, args, sections=("sasrec" if sasrec else "student", "distillation"))
+    pairs = list(pairwise(args))
+    asked = [kind for kind in KINDS if f"--kind={kind}" in args or ("--kind", kind) in pairs]
+    flags.add(parser, args, sections=(_section((asked or ["llm"])[0]), "distillation"))
+
+
+def _section(kind: str) -> str:
+    """The section of a recipe that a student's options come from."""
+    return "student" if kind == "llm" else kind
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
-    student = flags.section(arguments, "sasrec" if arguments.kind == "sasrec" else "student")
+    student = flags.section(arguments, _section(arguments.kind))
     distillation, out = flags.section(arguments, "distillation"), arguments.out
     if out.resolve() in [folder.resolve() for folder in arguments.teacher]:
         raise UserError(f"--out is {out}, the teacher itself; choose another path")
@@ -73,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     data = Dataset.load(arguments.data)
     for teacher, folder in zip(teachers, arguments.teacher, strict=True):
         check_catalogue(teacher, folder, data)
-    if len(teachers) > 1 or teachers[0].kind != "slmrec" or arguments.kind == "sasrec":
+    if len(teachers) > 1 or teachers[0].kind != "slmrec" or arguments.kind != "llm":
         distillation = replace(distillation, form="scores")
     follow = _by_scores if distillation.form == "scores" else _by_states
     with watching() as progress:
@@ -115,12 +123,12 @@ def _by_scores(
 ) -> None:
     from slmrec.models import SLMRec
     from slmrec.models.backbone import check_backbone
-    from slmrec.training.cost import llm_cost, sasrec_cost
+    from slmrec.training.cost import classic_cost, llm_cost
     from slmrec.training.score_distillation import check_teachers
     from slmrec.training.train import distill_scores, student_shape
 
     names = ", ".join(folder.name for folder in arguments.teacher)
-    progress.stage(1, 1, f"Teaching a {arguments.kind} by the scores of {names} on {data.name}")
+    progress.stage(1, 1, f"Teaching {arguments.kind} by the scores of {names} on {data.name}")
     table = item_table(arguments.item_table, data)
     if arguments.kind == "llm":
         deep = next((teacher for teacher in teachers if isinstance(teacher, SLMRec)), None)
@@ -131,11 +139,11 @@ def _by_scores(
             student = student_shape(deep, student)
             table = deep.items if table is None else table
     elif table is not None:
-        raise UserError("--item-table is for an llm student; a sasrec starts its own")
+        raise UserError(f"--item-table is for an llm student; one of kind {arguments.kind} starts its own")
     check_teachers(teachers, data.catalogue, student.max_length)
     if arguments.kind == "llm":
         cost = llm_cost(data, student, check_backbone(student.backbone, student.layers, progress.say))
     else:
-        cost = sasrec_cost(data, student)
+        cost = classic_cost(data, student)
     progress.say(f"to train, its teachers' part not counted: {cost}")
     distill_scores(teachers, data, arguments.out, student, distillation, table, progress.progress)

@@ -1,14 +1,14 @@
 """`slmrec run`: the main job from a source to the report."""
 
 import argparse
-from functools import partial
+from collections.abc import Sequence
 
 from slmrec.cli import flags, show
 from slmrec.cli.arguments import add_out, add_source, check_out
+from slmrec.cli.parser import Parser
 from slmrec.cli.progress import watching
 from slmrec.files import read_json
 
-SECTIONS = ("preparation", "sasrec", "teacher", "student", "distillation")
 EXAMPLES = """\
 examples:
   slmrec run ml-100k --out runs/ml-100k
@@ -30,11 +30,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description="Prepare a source, train SASRec, a deep LLM recommender and two shallow students of it\n"
         "(one by cross-entropy alone, one distilled), evaluate all side by side on test and write a report.",
         epilog=EXAMPLES,
-        complete=partial(flags.add, sections=SECTIONS, prefixed=True),
+        complete=_complete,
     )
     add_source(parser)
     add_out(parser, "RUN", "run folder to write or to go on with")
     parser.set_defaults(run=run, interrupted=INTERRUPTED)
+
+
+def _complete(parser: Parser, args: Sequence[str]) -> None:
+    from slmrec.recipe import RUN_SECTIONS
+
+    flags.add(parser, args, sections=RUN_SECTIONS, prefixed=True)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -10,15 +10,21 @@ from slmrec.cli.progress import watching
 
 KINDS = {
     "popularity": "the items that occur most often: the floor",
-    "sasrec": "a transformer over item ids: the bar, and the source of item tables",
+    "item-knn": "items that the history's users also have, recent ones counting most",
+    "gru4rec": "a recurrent network over items",
+    "caser": "convolutions over the last few items",
+    "bert4rec": "a transformer that sees both sides of an item left out",
+    "sasrec": "a transformer over items: the bar, and the source of item tables",
+    "esasrec": "SASRec with gated blocks and a gated feed-forward",
     "llm": "a recommender on the first layers of a language model: the teacher",
 }
-SECTION = {"sasrec": "sasrec", "llm": "teacher"}
+SECTION = {kind: kind.replace("-", "_") for kind in KINDS if kind not in ("popularity", "llm")} | {"llm": "teacher"}
 """The section of a recipe that a kind's options come from."""
 EXAMPLES = """\
 examples:
   slmrec train popularity --data data/ml-100k --out models/popularity
   slmrec train sasrec --data data/ml-100k --out models/sasrec --hidden-size 128 --training.epochs 50
+  slmrec train item-knn --data data/ml-100k --out models/item-knn --neighbours 50
   slmrec train llm --data data/ml-100k --out models/teacher --item-table models/sasrec --layers 8
 """
 INTERRUPTED = "the last checkpoint, if any, is kept beside {out}; type the same command to go on from there"
@@ -28,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "train",
-        help="train one model: popularity, sasrec or llm",
+        help=f"train one model: {', '.join(KINDS)}",
         usage="slmrec train KIND --data DIR --out MODEL [--recipe NAME|FILE.toml] [--KEY VALUE] …",
         description="Train one model on the train split; the weights that do best on valid are kept.",
         epilog=f"{EXAMPLES}\noptions of a kind: slmrec train KIND --help",
@@ -60,20 +66,22 @@ def run(arguments: argparse.Namespace) -> None:
     check_out(out, "config.json")
     from slmrec.data import Dataset
     from slmrec.models.backbone import check_backbone
-    from slmrec.training.cost import llm_cost, sasrec_cost
-    from slmrec.training.train import train_llm, train_popularity, train_sasrec
+    from slmrec.training.cost import classic_cost, llm_cost
+    from slmrec.training.train import train_classic, train_item_knn, train_llm, train_popularity
 
     data = Dataset.load(arguments.data)
     with watching() as progress:
         progress.stage(1, 1, f"Training {kind} on {data.name}")
         if kind == "popularity":
             train_popularity(data, out)
-        elif kind == "sasrec":
-            progress.say(f"to train: {sasrec_cost(data, options)}")
-            train_sasrec(data, options, out, progress.progress)
-        else:
+        elif kind == "item-knn":
+            train_item_knn(data, options, out)
+        elif kind == "llm":
             table = item_table(arguments.item_table, data)
             config = check_backbone(options.backbone, options.layers, progress.say)
             progress.say(f"to train: {llm_cost(data, options, config)}")
             train_llm(data, options, out, table, progress.progress)
+        else:
+            progress.say(f"to train: {classic_cost(data, options)}")
+            train_classic(data, options, out, progress.progress)
     print(show.training(out))

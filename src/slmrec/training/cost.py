@@ -18,11 +18,11 @@ from slmrec.data import Dataset
 from slmrec.data.batches import Example, LengthBatches, collate, training_examples
 from slmrec.evaluation import evaluate
 from slmrec.losses import softmax_cross_entropy
-from slmrec.models import Recommender, SLMRec, SLMRecConfig
+from slmrec.models import Classic, DotProductRecommender, SLMRec, SLMRecConfig
 from slmrec.models.backbone import cut_config
-from slmrec.training.modules import NextItem, TrainingModule
-from slmrec.training.options import PATIENT_EPOCHS, LLMOptions, SASRecOptions, TrainingOptions
-from slmrec.training.train import build_sasrec
+from slmrec.training.modules import NextItem, TrainingModule, training_module
+from slmrec.training.options import PATIENT_EPOCHS, ClassicOptions, LLMOptions, TrainingOptions
+from slmrec.training.train import build_classic
 
 STEPS = 3
 """Steps that are timed."""
@@ -107,10 +107,10 @@ def llm_cost(
     return replace(cost, seconds=cost.seconds + heads + taught)
 
 
-def sasrec_cost(data: Dataset, options: SASRecOptions) -> Cost:
-    """Cost of training SASRec."""
+def classic_cost(data: Dataset, options: ClassicOptions) -> Cost:
+    """Cost of training a classic neural model."""
     examples = training_examples(data, options.max_length, "every-position")
-    model = build_sasrec(data, options, None)  # without the items' text, which costs little beside the rest
+    model = build_classic(data, options, None)  # without the items' text, which costs little beside the rest
     return _cost(_probe(model, data, examples, options.training), data, examples, options.training, 0)
 
 
@@ -135,12 +135,12 @@ def _build(data: Dataset, options: LLMOptions, config: PretrainedConfig, layers:
     return model
 
 
-def _probe(model: Recommender, data: Dataset, examples: list[Example], training: TrainingOptions) -> _Probe:
+def _probe(model: DotProductRecommender, data: Dataset, examples: list[Example], training: TrainingOptions) -> _Probe:
     """Time a few batches of the training and a few cases of its validation."""
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     nn.Module.to(model, device)
     model.catalogue = data.catalogue
-    module = NextItem(model, training).train()
+    module = (training_module(model, training) if isinstance(model, Classic) else NextItem(model, training)).train()
     optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], fused=True)
     lengths = [len(example.inputs) for example in examples]
     sampler = LengthBatches(lengths, training.batch_size, training.gradient_accumulation)

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from slmrec.data import PADDING
 from slmrec.data.batches import IGNORED
 from slmrec.errors import UserError
 from slmrec.losses import gbce, sampled_softmax_cross_entropy, softmax_cross_entropy
-from slmrec.models import Recommender
+from slmrec.models import BERT4Rec, Classic, DotProductRecommender, Recommender
 from slmrec.models.items import ItemTable
 from slmrec.training.options import TrainingOptions
 
@@ -35,7 +36,7 @@ class TrainingModule(nn.Module):
 class NextItem(TrainingModule):
     """Cross-entropy of the next item, by itself."""
 
-    def __init__(self, model: Recommender, options: TrainingOptions) -> None:
+    def __init__(self, model: DotProductRecommender, options: TrainingOptions) -> None:
         super().__init__(model)
         self.options = options
 
@@ -43,6 +44,53 @@ class NextItem(TrainingModule):
         states = self.model(input_ids, lengths)  # (B, R, d)
         valid = labels != IGNORED
         return {"loss": next_item_loss(states[valid], labels[valid], item_table(self.model).table(), self.options)}
+
+
+class Cloze(TrainingModule):
+    """Cross-entropy of the items left out of whole sequences (BERT4Rec).
+
+    A sequence is a batch's inputs and the last one's target. In most, each item is left out with the probability
+    `mask_share`, and one at least; in a `last_share` of them the last alone. Pieces of an accumulated batch are weighed
+    by their lengths, not by how many items were left out.
+    """
+
+    model: BERT4Rec
+
+    def __init__(self, model: BERT4Rec, options: TrainingOptions) -> None:
+        super().__init__(model)
+        self.options = options
+
+    def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
+        model = self.model
+        items = torch.cat([input_ids[:, :1], labels.masked_fill(labels == IGNORED, PADDING)], dim=1)  # (B, L + 1)
+        lengths = lengths + 1
+        masked = left_out(items != PADDING, lengths, model.config.mask_share, model.config.last_share)
+        states = model.fill(items, lengths, masked)[masked]  # (P, d)
+        return {"loss": next_item_loss(states, items[masked], model.items.table(), self.options)}
+
+
+def left_out(valid: Tensor, lengths: Tensor, share: float, last_share: float) -> Tensor:
+    """Which items a cloze leaves out: (B, L) bool, True for one at least of each row's valid ones.
+
+    Args:
+        valid: (B, L) bool, True at items.
+        lengths: (B,) int, items of each row.
+        share: probability of each item.
+        last_share: probability that a row leaves out its last item alone.
+    """
+    rows = torch.arange(len(valid), device=valid.device)
+    drawn = torch.rand(valid.shape, device=valid.device).masked_fill(~valid, 2.0)
+    masked = drawn < share
+    masked[rows, drawn.argmin(dim=1)] = True
+    last = torch.zeros_like(masked)
+    last[rows, lengths - 1] = True
+    only_last = torch.rand(len(valid), 1, device=valid.device) < last_share
+    return torch.where(only_last, last, masked)
+
+
+def training_module(model: Classic, options: TrainingOptions) -> TrainingModule:
+    """How a classic model is trained by itself."""
+    return Cloze(model, options) if isinstance(model, BERT4Rec) else NextItem(model, options)
 
 
 def item_table(model: Recommender) -> ItemTable:
@@ -53,7 +101,7 @@ def item_table(model: Recommender) -> ItemTable:
     """
     items = getattr(model, "items", None)
     if not isinstance(items, ItemTable):
-        raise UserError(f"a {model.kind} model has no item vectors")
+        raise UserError(f"a model of kind {model.kind} has no item vectors")
     return items
 
 

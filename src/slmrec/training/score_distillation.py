@@ -14,7 +14,7 @@ from slmrec.data import Catalogue
 from slmrec.data.batches import IGNORED
 from slmrec.errors import UserError
 from slmrec.losses import score_kl
-from slmrec.models import Recommender
+from slmrec.models import DotProductRecommender, Recommender, SLMRec
 from slmrec.training.distillation import check_catalogue
 from slmrec.training.modules import NextItem, item_table, next_item_loss
 from slmrec.training.options import DistillationOptions, TrainingOptions
@@ -25,7 +25,7 @@ class ScoreDistillation(NextItem):
 
     def __init__(
         self,
-        student: Recommender,
+        student: DotProductRecommender,
         teachers: Sequence[Recommender],
         options: DistillationOptions,
         training: TrainingOptions,
@@ -47,8 +47,7 @@ class ScoreDistillation(NextItem):
             scores = []
             for teacher in self._teachers:
                 teacher.to(input_ids.device)
-                vectors = teacher(input_ids, lengths)[valid]
-                scores.append(vectors @ item_table(teacher).table()[candidates].T)
+                scores.append(teacher.position_scores(input_ids, lengths, candidates)[valid].float())  # (P, C)
         kl = score_kl(torch.stack(scores), states @ table[candidates].T, self.distillation.temperature)
         loss = self.distillation.cross_entropy * cross_entropy + kl
         return {"loss": loss, "cross_entropy": cross_entropy, "score_kl": kl}
@@ -63,15 +62,16 @@ def check_teachers(teachers: Sequence[Recommender], catalogue: Catalogue, max_le
     if not teachers:
         raise UserError("no teacher was given")
     for teacher in teachers:
-        item_table(teacher)
         check_catalogue(teacher, catalogue)
-        if getattr(teacher.config, "reading", "every-position") != "every-position":
+        if not teacher.scores_every_position:
+            reading = " that reads 'last-prompt-token'" if isinstance(teacher, SLMRec) else ""
             raise UserError(
-                "a teacher reads 'last-prompt-token' and scores one position a history; form 'scores' needs teachers "
-                "that read 'every-position'"
+                f"a teacher is of kind {teacher.kind}{reading} and scores one position a history; form 'scores' needs "
+                "teachers that score every position: popularity, item-knn, gru4rec, caser, sasrec, esasrec, or an llm "
+                "that reads 'every-position'"
             )
         if teacher.config.max_length < max_length:
             raise UserError(
-                f"a {teacher.kind} teacher reads {teacher.config.max_length} items, the student {max_length}; give the "
-                f"student --max-length {teacher.config.max_length} or less"
+                f"a teacher of kind {teacher.kind} reads {teacher.config.max_length} items, the student {max_length}; "
+                f"give the student --max-length {teacher.config.max_length} or less"
             )

@@ -1,8 +1,9 @@
 """Train each kind of model into a folder; a run that was cut off goes on where it was."""
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,34 @@ from slmrec.data import Dataset
 from slmrec.data.batches import Example, Supervise, training_examples
 from slmrec.errors import UserError
 from slmrec.files import check_replaceable, read_json, write_json
-from slmrec.models import Popularity, Recommender, SASRec, SASRecConfig, SLMRec, SLMRecConfig
+from slmrec.models import (
+    BERT4Rec,
+    Caser,
+    Classic,
+    DotProductRecommender,
+    ESASRec,
+    GRU4Rec,
+    ItemKNN,
+    Popularity,
+    Recommender,
+    SASRec,
+    SLMRec,
+    SLMRecConfig,
+)
 from slmrec.models.backbone import load_pretrained
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.models.text import text_vectors
 from slmrec.training.distillation import Distillation, TaughtExamples, check_catalogue, check_pair
-from slmrec.training.modules import NextItem, TrainingModule
+from slmrec.training.modules import NextItem, TrainingModule, training_module
 from slmrec.training.options import (
+    BERT4RecOptions,
+    CaserOptions,
+    ClassicOptions,
     DistillationOptions,
+    ESASRecOptions,
+    GRU4RecOptions,
+    ItemKNNOptions,
     LLMOptions,
     SASRecOptions,
     StudentOptions,
@@ -34,6 +54,15 @@ from slmrec.training.options import (
 from slmrec.training.score_distillation import ScoreDistillation, check_teachers
 from slmrec.training.teacher_states import teacher_states
 from slmrec.training.trainer import Progress, fit
+
+CLASSIC: dict[type[ClassicOptions], type[Classic]] = {
+    GRU4RecOptions: GRU4Rec,
+    CaserOptions: Caser,
+    BERT4RecOptions: BERT4Rec,
+    SASRecOptions: SASRec,
+    ESASRecOptions: ESASRec,
+}
+"""What each classic neural model's options make."""
 
 
 def train_popularity(data: Dataset, out: Path) -> Popularity:
@@ -45,30 +74,45 @@ def train_popularity(data: Dataset, out: Path) -> Popularity:
     return model
 
 
-def train_sasrec(data: Dataset, options: SASRecOptions, out: Path, progress: Progress | None = None) -> SASRec:
-    """Train SASRec into a model folder."""
-
-    text = sasrec_text(data, options, progress)
-
-    def build() -> NextItem:
-        return NextItem(build_sasrec(data, options, text), options.training)
-
-    model = _train(build, data, options, options.training, out, "every-position", progress)
-    assert isinstance(model, SASRec)
+def train_item_knn(data: Dataset, options: ItemKNNOptions, out: Path) -> ItemKNN:
+    """Compare items into a model folder."""
+    check_replaceable(out, "config.json")
+    started = time.perf_counter()
+    model = ItemKNN.from_data(data, **asdict(options))
+    seconds = round(time.perf_counter() - started, 2)
+    training = {"seconds": seconds, "steps": 0, "best_epoch": 0, "log": [], "options": asdict(options)}
+    model.save_pretrained(out, {"data": describe_data(data), "training": training})
     return model
 
 
-def sasrec_text(data: Dataset, options: SASRecOptions, progress: Progress | None = None) -> Tensor | None:
-    """(N, e) text vectors of the items, where SASRec is to have them."""
+def train_classic(data: Dataset, options: ClassicOptions, out: Path, progress: Progress | None = None) -> Classic:
+    """Train a classic neural model, the one that the options are of, into a model folder."""
+    text = classic_text(data, options, progress)
+    model = _train(
+        lambda: training_module(build_classic(data, options, text), options.training),
+        data,
+        options,
+        options.training,
+        out,
+        "every-position",
+        progress,
+    )
+    assert isinstance(model, Classic)
+    return model
+
+
+def classic_text(data: Dataset, options: ClassicOptions, progress: Progress | None = None) -> Tensor | None:
+    """(N, e) text vectors of the items, where the model is to have them."""
     return text_vectors(data.catalogue, options.item_text, progress) if options.item_text else None
 
 
-def build_sasrec(data: Dataset, options: SASRecOptions, text: Tensor | None) -> SASRec:
-    """A SASRec to be trained."""
-    names = ("hidden_size", "num_blocks", "num_heads", "dropout", "max_length", "id_dropout")
+def build_classic(data: Dataset, options: ClassicOptions, text: Tensor | None) -> Classic:
+    """A classic neural model to be trained."""
+    names = [f.name for f in fields(options) if f.name not in ("item_text", "training")]
     shape = {name: getattr(options, name) for name in names}
     text_dim = 0 if text is None else text.shape[1]
-    model = SASRec(SASRecConfig(num_items=data.num_items, text_dim=text_dim, text_source=options.item_text, **shape))
+    cls = CLASSIC[type(options)]
+    model = cls(cls.config_class(num_items=data.num_items, text_dim=text_dim, text_source=options.item_text, **shape))
     if text is not None:
         model.items.describe(text, torch.from_numpy(data.item_counts()[1:] > 0))
     return model
@@ -176,34 +220,36 @@ def distill_scores(
     teachers: Sequence[Recommender],
     data: Dataset,
     out: Path,
-    student: SASRecOptions | LLMOptions,
+    student: ClassicOptions | LLMOptions,
     distillation: DistillationOptions | None = None,
     items: ItemTable | None = None,
     progress: Progress | None = None,
 ) -> Recommender:
-    """Teach a student of either kind to score as its teachers do together, into a model folder.
+    """Teach an LLM or classic student to score as its teachers do together, into a model folder.
 
     Args:
-        teachers: trained models of any kind with item vectors; they stay as they are.
+        teachers: trained models of any kind that scores every position; they stay as they are.
         data: the data set that they were trained on.
         out: model folder of the student.
         student: shape and training.
         distillation: `cross_entropy`, `temperature` and `candidates`; its other fields play no part.
-        items: where an LLM student's item table starts; None: random vectors. SASRec's starts afresh.
+        items: where an LLM student's item table starts; None: random vectors. A classic one's starts afresh.
         progress: told after every step.
 
     Raises:
-        UserError: a teacher cannot score what the student is trained on.
+        UserError: a teacher cannot score what the student is trained on, or the student is a BERT4Rec.
     """
     distillation = distillation or DistillationOptions(form="scores")
     check_teachers(teachers, data.catalogue, student.max_length)
-    start: Callable[[], Recommender]
+    start: Callable[[], DotProductRecommender]
     if isinstance(student, LLMOptions):
         if student.reading != "every-position":
             raise UserError("the student reads 'last-prompt-token'; form 'scores' needs reading 'every-position'")
         start = partial(build_llm, data, student, items)
+    elif isinstance(student, BERT4RecOptions):
+        raise UserError("a bert4rec reads a history once and cannot follow scores at every position; take another kind")
     else:
-        start = partial(build_sasrec, data, student, sasrec_text(data, student, progress))
+        start = partial(build_classic, data, student, classic_text(data, student, progress))
     return _train(
         lambda: ScoreDistillation(start(), teachers, distillation, student.training),
         data,
