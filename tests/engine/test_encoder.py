@@ -91,6 +91,18 @@ def test_follows_changes_of_any_weight(model):
         assert close(model.encode(histories), trained_way(model, histories)), name
 
 
+def test_follows_steps_of_a_fused_optimiser_which_move_no_version_counter(decoder, cycle):
+    model = build(cycle, decoder, prompt_before=BEFORE)
+    histories = random_histories(2, 5, 9)
+    model.encode(histories)  # keeps the prompt
+    model.choose_trained(items=True)
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.1, fused=True)
+    model.train()(torch.tensor([[1, 2, 3]]), torch.tensor([3])).sum().backward()
+    optimiser.step()
+    model.eval()
+    assert close(model.encode(histories), trained_way(model, histories))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_continued_histories_equal_whole_ones(model, seed, users):

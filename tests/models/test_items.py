@@ -197,3 +197,15 @@ class TestTextVectors:
             text_vectors(bare, "minilm-l6")
         with pytest.raises(UserError, match=r"id_dropout is 0\.2"):
             SASRecOptions(id_dropout=0.2)
+
+
+def test_validation_between_steps_of_a_fused_optimiser_sees_their_work(table):
+    optimiser = torch.optim.AdamW([p for p in table.parameters() if p.requires_grad], lr=0.1, fused=True)
+    with torch.no_grad():
+        before = table.eval().table()
+    table.train().table().square().sum().backward()
+    optimiser.step()  # it moves no version counter
+    with torch.no_grad():
+        after = table.eval().table()
+        torch.testing.assert_close(after[1:], (table.weight * table.known + table.projection(table.text))[1:])
+    assert not torch.equal(after, before)

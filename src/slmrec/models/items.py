@@ -65,6 +65,14 @@ class ItemTable(nn.Embedding):
             self._kept, self._kept_weights = self.weight * self.known + self.projection(self.text), weights
         return self._kept
 
+    def train(self, mode: bool = True) -> "ItemTable":
+        """Switch to training or back; what was computed from the weights so far is forgotten.
+
+        The weights' version counters would tell of a change, but torch's fused optimisers do not move them.
+        """
+        self._kept = None
+        return super().train(mode)
+
     def describe(self, text: Tensor, known: Tensor) -> None:
         """Put in what is known of the items.
 

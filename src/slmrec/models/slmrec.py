@@ -189,6 +189,11 @@ class SLMRec(DotProductRecommender):
 
     # -- training ---------------------------------------------------------------------------------------------
 
+    def train(self, mode: bool = True) -> "SLMRec":
+        """Switch to training or back; the fast path then starts from the weights as they are, see `ItemTable.train`."""
+        self._encoder = None
+        return super().train(mode)
+
     def hidden(self, input_ids: Tensor, lengths: Tensor, layers: Sequence[int]) -> Tensor:
         """States after the given layers (1 = after the first), before any final norm.
 
