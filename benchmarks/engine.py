@@ -24,7 +24,6 @@ import polars as pl
 import psutil
 import torch
 
-from provenance import provenance
 from published import SLOTS, published_layout
 from slmrec.data import Dataset, prepare_source
 from slmrec.data.batches import LengthBatches, collate, training_examples
@@ -34,6 +33,7 @@ from slmrec.evaluation import evaluate
 from slmrec.files import write_json
 from slmrec.models import SASRec, SASRecConfig, SLMRec, load
 from slmrec.models.items import ItemTable
+from slmrec.provenance import provenance
 from slmrec.recipe import load_recipe
 from slmrec.scoring import score_parquet
 from slmrec.training.distillation import Distillation, TaughtExamples

@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from provenance import provenance
 from slmrec.evaluation import METRICS
 from slmrec.files import write_json
+from slmrec.provenance import provenance
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, stdev
 
-from provenance import provenance
 from slmrec.data import prepare_source
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json
+from slmrec.provenance import provenance
 from slmrec.recipe import load_recipe
 from slmrec.training.train import train_classic
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from provenance import provenance
 from slmrec.data import prepare_source
 from slmrec.data.batches import collate, training_examples
 from slmrec.files import write_json
 from slmrec.models.items import ItemTable
+from slmrec.provenance import provenance
 from slmrec.training.options import LLMOptions
 from slmrec.training.train import build_llm
 

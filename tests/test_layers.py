@@ -6,6 +6,7 @@ from pathlib import Path
 LAYERS = [
     "errors",
     "files",
+    "provenance",
     "data",
     "losses",
     "engine",
@@ -16,6 +17,7 @@ LAYERS = [
     "training",
     "recipe",
     "pipeline",
+    "studies",
     "cli",
 ]
 SOURCE = Path(__file__).parents[1] / "src" / "slmrec"

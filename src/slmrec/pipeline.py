@@ -4,20 +4,15 @@ A RUN folder is filled stage by stage, each result whole or not there; started a
 """
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
-import psutil
-import torch
 
 from slmrec.data import Dataset, prepare_source
 from slmrec.data.sources import KNOWN, fetch
@@ -28,6 +23,7 @@ from slmrec.models import Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
 from slmrec.models.card import model_card
 from slmrec.models.items import ItemTable
+from slmrec.provenance import commit, machine
 from slmrec.recipe import Recipe, as_dict
 from slmrec.report import write_report
 from slmrec.training.cost import Cost, classic_cost, llm_cost
@@ -119,7 +115,7 @@ class _Job:
             "recipe_name": recipe_name,
             "recipe": plain,
         }
-        self.info: dict[str, Any] = {**self.asked, "stages": [], "machine": machine()}
+        self.info: dict[str, Any] = {**self.asked, "stages": [], "machine": machine(), "commit": commit()}
         self.stopwatch = time.monotonic()
         self.ahead: list[tuple[str, Cost]] = []
 
@@ -325,27 +321,6 @@ def examples(models: Mapping[str, Recommender], data: Dataset, seed: int = 0) ->
             }
         )
     return found
-
-
-def machine() -> dict[str, Any]:
-    """What the run is made on."""
-    versions = {name: metadata.version(name) for name in ("torch", "transformers", "slmrec")}
-    return {
-        "cpu": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "python": platform.python_version(),
-        **versions,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -133,6 +133,39 @@ def test_batches_hold_histories_of_like_length(random_data, make_scorer) -> None
     assert len(set(model.lengths)) > 8
 
 
+def test_a_model_may_get_the_newest_events_alone_while_all_stay_masked(make_data, make_scorer) -> None:
+    data = make_data([[1, 2, 3, 4, 5]], num_items=6)
+    got = []
+
+    def scores(history: np.ndarray) -> np.ndarray:
+        got.append(history.tolist())
+        return np.arange(6, 0, -1)  # item 1 first, then 2, …
+
+    found = evaluate(make_scorer(data.catalogue, scores), data, newest=2)
+    assert got == [[3, 4]]
+    assert found.ranks.tolist() == [0]  # items 1 to 4 are out of the list, also those that the model was not given
+
+
+def test_shuffled_histories_hold_the_same_items_in_an_order_of_their_own(random_data, make_scorer) -> None:
+    plain, mixed = {}, {}
+
+    def noting(kept: dict) -> object:
+        def scores(history: np.ndarray) -> np.ndarray:
+            kept[tuple(sorted(history.tolist())), len(kept)] = history.tolist()
+            return np.zeros(random_data.num_items)
+
+        return make_scorer(random_data.catalogue, scores)
+
+    evaluate(noting(plain), random_data)
+    evaluate(noting(mixed), random_data, shuffled=True)
+    assert plain.keys() == mixed.keys()  # case by case the same items
+    moved = [plain[key] != mixed[key] for key in plain if len(set(plain[key])) > 3]
+    assert sum(moved) > 0.8 * len(moved)
+    again: dict = {}
+    evaluate(noting(again), random_data, shuffled=True)
+    assert again == mixed
+
+
 def test_every_prefix_of_a_test_session_is_a_case(make_data, make_scorer) -> None:
     data = make_data([[1, 2, 3], [3, 1, 4, 2]], 4, splits=[[0, 0, 0], [2, 2, 2, 2]])
     model = make_scorer(data.catalogue, lambda history: np.arange(4) == history[-1] % 4)  # successor on top
@@ -309,6 +342,7 @@ def test_json_has_the_documented_keys(random_data, random_scorer) -> None:
         ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
         ({"max_cases": 0}, "max_cases is 0, but must be at least 1"),
         ({"seed": -1}, "seed is -1, but must be at least 0"),
+        ({"newest": 0}, "newest is 0, but must be at least 1"),
     ],
 )
 def test_a_wrong_request_is_refused_before_any_scoring(random_data, make_scorer, request_, sentence) -> None:

@@ -194,3 +194,28 @@ def test_gradient_checkpointing_changes_memory_and_nothing_else(decoder, cycle):
     for name, gradient in gradients[0].items():
         assert (gradients[1][name] - gradient).abs().max() <= 1e-4 * gradient.abs().max(), name
     assert kept[1] < 0.7 * kept[0]
+
+
+def test_fewer_layers_of_a_model_are_its_inner_states(decoder, cycle):
+    model = build(cycle, decoder, prompt_before=BEFORE)
+    ids, lengths = torch.arange(1, 13).view(2, 6), torch.tensor([6, 6])
+    with torch.no_grad():
+        states = model.hidden(ids, lengths, (1, 2))
+        first, second = model.with_layers([0]), model.with_layers([0, 1], norm=False)
+        torch.testing.assert_close(first(ids, lengths), model.read_out(states[0]))
+        torch.testing.assert_close(second(ids, lengths), model.output_adapter(states[1]))
+        torch.testing.assert_close(model.with_layers(range(3))(ids, lengths), model(ids, lengths))
+        without_second = model.with_layers([0, 2])
+        assert without_second.num_layers == 2
+        assert not torch.allclose(without_second(ids, lengths), model(ids, lengths))
+    histories = [np.array([1, 2, 3]), np.array([4, 5])]
+    with torch.no_grad():
+        wanted = first(torch.tensor([[1, 2, 3]]), torch.tensor([3]))[0, -1]
+    torch.testing.assert_close(first.encode(histories)[0], wanted, rtol=1e-4, atol=1e-5)  # the fast path follows
+    assert model.num_layers == 3
+
+
+@pytest.mark.parametrize("kept", [[], [3], [-1], [1, 0], [0, 0]])
+def test_layers_that_there_are_not_are_refused(llama, cycle, kept):
+    with pytest.raises(UserError, match="0 to 2, in rising order"):
+        build(cycle, llama).with_layers(kept)

@@ -1,8 +1,24 @@
 """Ranking metrics under one protocol, and what may be concluded from them."""
 
 from slmrec.evaluation.comparison import Comparison, compare
+from slmrec.evaluation.latency import Latency, request_latency
 from slmrec.evaluation.metrics import METRICS, NOT_FOUND
+from slmrec.evaluation.over_seeds import SeedComparison, compare_over_seeds, holm
 from slmrec.evaluation.protocol import Evaluation, evaluate
 from slmrec.evaluation.strata import ranks_frame, strata
 
-__all__ = ["METRICS", "NOT_FOUND", "Comparison", "Evaluation", "compare", "evaluate", "ranks_frame", "strata"]
+__all__ = [
+    "METRICS",
+    "NOT_FOUND",
+    "Comparison",
+    "Evaluation",
+    "Latency",
+    "SeedComparison",
+    "compare",
+    "compare_over_seeds",
+    "evaluate",
+    "holm",
+    "ranks_frame",
+    "request_latency",
+    "strata",
+]

@@ -108,6 +108,8 @@ def evaluate(
     seed: int = 0,
     batch_size: int | None = None,
     max_cases: int | None = None,
+    newest: int | None = None,
+    shuffled: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Rank every target of a split with a model.
@@ -117,6 +119,8 @@ def evaluate(
     batch_size: cases scored at once; changes speed and memory (B × N scores), never a rank. By default 256, and
         fewer for a large catalogue.
     max_cases: rank for a subset of this many cases, drawn by the seed.
+    newest: the model gets only so many events of each history, as if the user had just come; what is masked stays.
+    shuffled: the model gets each history in an order that the seed and the case draw, which tells what order is worth.
     progress: called after each batch with the number of cases done and their total.
 
     UserError: a request that is not one of the choices, a split without cases, a model of another catalogue,
@@ -128,6 +132,8 @@ def evaluate(
     batch_size = max(1, min(256, SCORES // data.num_items)) if batch_size is None else batch_size
     _at_least("batch_size", batch_size, 1)
     _at_least("seed", seed, 0)
+    if newest is not None:
+        _at_least("newest", newest, 1)
     name = name or model.kind
     _check_catalogue(model, data, name)
     cases = _choose_cases(data, split, max_cases, seed)
@@ -144,7 +150,10 @@ def evaluate(
             batch = order[start : start + batch_size]
             users, positions = cases.users[batch], cases.positions[batch]
             histories = [data.history(user, position) for user, position in zip(users, positions, strict=True)]
-            scores = model.score(histories)  # (B, N)
+            given = histories if newest is None else [history[-newest:] for history in histories]
+            if shuffled:
+                given = [_shuffled(history, p, seed) for history, p in zip(given, positions, strict=True)]
+            scores = model.score(given)  # (B, N)
             _check_scores(scores, data, name, users, positions)
             seen_columns = [history - 1 if seen == "masked" else history[:0] for history in histories]
             rivals = None
@@ -232,6 +241,11 @@ def _negatives(data: Dataset, user: int, position: int, seed: int) -> np.ndarray
     # The d-th eligible column lies d plus the number of own columns before it from the start; this avoids an
     # array of the catalogue's size in every case.
     return drawn + np.searchsorted(own - np.arange(len(own)), drawn, side="right")
+
+
+def _shuffled(history: np.ndarray, position: int, seed: int) -> np.ndarray:
+    """Return a history in another order, drawn for the case."""
+    return np.random.default_rng((seed, position)).permutation(history)
 
 
 def _choose_cases(data: Dataset, split: Split, max_cases: int | None, seed: int) -> Cases:

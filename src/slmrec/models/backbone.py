@@ -4,6 +4,7 @@ Any decoder that transformers loads by `AutoModel` works: a hub name, a folder, 
 packaged `smollm2-135m`. The word table is read once, for the prompt's few tokens, and not kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,13 +106,18 @@ def check_backbone(name: str, layers: int | None, report: Report | None = None) 
 
 def cut_config(config: PretrainedConfig, layers: int) -> dict[str, Any]:
     """A decoder's configuration, cut to its first layers and to a word table of one row."""
+    return choose_layers(config, range(layers))
+
+
+def choose_layers(config: PretrainedConfig, kept: Sequence[int]) -> dict[str, Any]:
+    """A decoder's configuration with only some of its layers, by their place from 0, and a word table of one row."""
     small = config.to_dict()
     for key in ("quantization_config", "_name_or_path", "transformers_version"):
         small.pop(key, None)
     small.update(vocab_size=1, pad_token_id=None, bos_token_id=None, eos_token_id=None, unk_token_id=None)
-    small[config.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = layers
+    small[config.attribute_map.get("num_hidden_layers", "num_hidden_layers")] = len(kept)
     if small.get("layer_types"):
-        small["layer_types"] = small["layer_types"][:layers]
+        small["layer_types"] = [small["layer_types"][layer] for layer in kept]
     return small
 
 

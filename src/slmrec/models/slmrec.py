@@ -12,6 +12,7 @@ user. Two readings of the sequence:
 - "every-position": `before`, then the items; every item's state predicts the next one. No `after`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, Literal
@@ -27,12 +28,14 @@ from transformers.cache_utils import CacheLayerMixin
 from slmrec.engine import Encoder, Precision, check_precision
 from slmrec.engine.encoder import with_text_after
 from slmrec.errors import UserError
-from slmrec.models.backbone import Pretrained, build_backbone, final_norm_name
+from slmrec.models.backbone import Pretrained, build_backbone, choose_layers, final_norm_name
 from slmrec.models.base import RecommenderConfig
 from slmrec.models.dot_product import DotProductRecommender
 from slmrec.models.items import ItemTable
 
 Reading = Literal["every-position", "last-prompt-token"]
+LAYER = re.compile(r"(?P<before>backbone\.(?:\w+\.)*?)(?P<layer>\d+)(?P<after>\..+)")
+"""A weight inside a decoder layer: transformers keeps them in one list, whatever the decoder calls it."""
 
 
 class SLMRecConfig(RecommenderConfig):
@@ -251,6 +254,37 @@ class SLMRec(DotProductRecommender):
             layer.keys = layer.keys.expand(rows, -1, -1, -1)
             layer.values = layer.values.expand(rows, -1, -1, -1)
         return cache
+
+    # -- looking inside ---------------------------------------------------------------------------------------
+
+    def with_layers(self, kept: Sequence[int], *, norm: bool = True) -> "SLMRec":
+        """A copy that has only some of the layers; nothing is trained, so it tells what the others do.
+
+        Args:
+            kept: layers by their place from 0, in rising order.
+            norm: keep the final norm; without it, states are read out raw.
+
+        Raises:
+            UserError: no layer, one that there is not, or layers out of order.
+        """
+        kept = list(kept)
+        if not kept or kept != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < self.num_layers:
+            raise UserError(f"layers {kept} were asked for; give some of 0 to {self.num_layers - 1}, in rising order")
+        config = SLMRecConfig(**{**self.config.to_dict(), "backbone": choose_layers(self.backbone.config, kept)})
+        model = SLMRec(config)
+        place = {str(old): str(new) for new, old in enumerate(kept)}
+        state = {}
+        for name, value in self.state_dict().items():
+            inside = LAYER.match(name)
+            if inside is None:
+                state[name] = value
+            elif inside["layer"] in place:
+                state[inside["before"] + place[inside["layer"]] + inside["after"]] = value
+        model.load_state_dict(state)
+        if not norm:
+            model.final_norm = nn.Identity()
+        model.catalogue = self.catalogue
+        return model.requires_grad_(False).to(self.device).eval()
 
     # -- which weights train ----------------------------------------------------------------------------------
 

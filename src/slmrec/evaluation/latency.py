@@ -1,0 +1,44 @@
+"""How long one request takes: a history in, ten items out, nothing else going on in the process."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from slmrec.data.dataset import Dataset
+from slmrec.models.base import Recommender
+
+REQUESTS = 100
+WARM_UP = 10
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of single requests on one thread."""
+
+    p50: float
+    p99: float
+    events: int
+    """Events of each history."""
+
+
+def request_latency(model: Recommender, data: Dataset, *, events: int = 10, requests: int = REQUESTS) -> Latency:
+    """Time `model.top_k` of ten items for one history at a time, on one thread.
+
+    Histories are drawn from the data's interactions, ``events`` long, or as long as the model reads.
+    """
+    events = min(events, model.config.max_length)
+    drawn = np.random.default_rng(0).choice(data.sequence, size=(WARM_UP + requests, events))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = []
+        for history in drawn:
+            started = time.perf_counter()
+            model.top_k([history], 10)
+            found.append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(threads)
+    p50, p99 = np.percentile(np.array(found[WARM_UP:]) * 1000, (50, 99))
+    return Latency(float(p50), float(p99), events)

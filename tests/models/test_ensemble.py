@@ -1,0 +1,43 @@
+"""Models that score together: against the mean of log-probabilities, which must rank alike."""
+
+import numpy as np
+import pytest
+import torch
+
+from slmrec.errors import UserError
+from slmrec.evaluation import evaluate
+from slmrec.models import SASRec, SASRecConfig
+from slmrec.models.ensemble import Ensemble
+
+
+def member(data, seed: int) -> SASRec:
+    torch.manual_seed(seed)
+    model = SASRec(SASRecConfig(num_items=data.num_items, hidden_size=8, initializer_range=0.5)).eval()
+    model.catalogue = data.catalogue
+    return model
+
+
+def test_the_mean_of_scores_ranks_as_the_mean_of_log_probabilities(cycle):
+    members = [member(cycle, seed) for seed in range(3)]
+    histories = [np.array([1, 2, 3]), np.array([7])]
+    ours = Ensemble(members).score(histories)
+    theirs = torch.stack([m.score(histories).log_softmax(dim=1) for m in members]).mean(dim=0)
+    torch.testing.assert_close(ours.log_softmax(dim=1), theirs.log_softmax(dim=1))
+    one = Ensemble(members[:1]).score(histories)
+    torch.testing.assert_close(one, members[0].score(histories))
+
+
+def test_it_is_evaluated_like_a_model(cycle):
+    members = [member(cycle, seed) for seed in range(2)]
+    found = evaluate(Ensemble(members), cycle)
+    assert found.kind == "ensemble"
+    assert found.parameters["total"] == 2 * members[0].parameter_counts()["total"]
+
+
+def test_members_must_rank_the_same_items(cycle):
+    other = member(cycle, 0)
+    other.catalogue = type(cycle.catalogue)(cycle.catalogue.frame.reverse())
+    with pytest.raises(UserError, match="members 0 and 1"):
+        Ensemble([member(cycle, 0), other])
+    with pytest.raises(UserError, match="at least one member"):
+        Ensemble([])
