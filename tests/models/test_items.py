@@ -103,7 +103,7 @@ def test_the_table_goes_from_the_classic_model_to_the_llm_and_through_the_folder
     assert not torch.equal(trained.items.projection.weight, classic.items.projection.weight)
     counts = again.parameter_counts()
     assert counts["without_vocabulary"] - sum(p.numel() for n, p in again.named_parameters() if "items" not in n) == (
-        21 * 8 + 21 * 4 + 21 + 4 * 8
+        21 * 8 + 21 * 4 + 21 + 4 * 8 + 5 * 4
     )
 
 

@@ -2,7 +2,7 @@
 
     v_i = m_i e_i + W t_i
 
-e_i: the id's own vector; t_i: a frozen vector of the item's text; W: a learned projection; m_i: 1, or 0 for an item
+e_i: the id's own vector; t_i: a frozen vector of the item's text, whitened (`models/whitening.py`); W: a learned projection; m_i: 1, or 0 for an item
 that training never saw, whose id says nothing yet, and for a random share of rows in training (id dropout), so that
 text alone learns to carry an item. How much text contributes is learned in the size of W.
 """
@@ -13,6 +13,10 @@ from torch import Tensor, nn
 
 from slmrec.data import PADDING
 from slmrec.engine.weights import Stamp, stamp
+from slmrec.models.whitening import whiten, whitening
+
+FROZEN = ("text", "known", "whitening")
+"""What of a table training never changes."""
 
 
 class ItemTable(nn.Embedding):
@@ -35,6 +39,7 @@ class ItemTable(nn.Embedding):
         if text_dim:
             self.text = nn.Parameter(torch.zeros(num_items + 1, text_dim), requires_grad=False)
             self.known = nn.Parameter(torch.ones(num_items + 1, 1), requires_grad=False)
+            self.whitening = nn.Parameter(torch.zeros(text_dim + 1, text_dim), requires_grad=False)
             self.projection = nn.Linear(text_dim, dim, bias=False)
         self._kept: Tensor | None = None
         self._kept_weights: Stamp = ()
@@ -77,12 +82,13 @@ class ItemTable(nn.Embedding):
         """Put in what is known of the items.
 
         Args:
-            text: (N, text_dim) float.
+            text: (N, text_dim) float, as it comes from the encoder.
             known: (N,) bool, whether training sees the item.
         """
         assert self.text is not None
         with torch.no_grad():
-            self.text[1:] = text
+            self.whitening.copy_(whitening(text))
+            self.text[1:] = whiten(text, self.whitening)
             self.known[1:, 0] = known.to(self.known.dtype)
 
     def extended(self, text: Tensor) -> "ItemTable":
@@ -92,10 +98,11 @@ class ItemTable(nn.Embedding):
         table = ItemTable(old + new, self.embedding_dim, self.text.shape[1], self.id_dropout, self.text_source)
         state = table.state_dict()
         for name, values in self.state_dict().items():
-            state[name] = values if name.startswith("projection") else state[name].zero_()
-            if not name.startswith("projection"):
-                state[name][: old + 1] = values
-        state["text"][old + 1 :] = text
+            if name in ("weight", "text", "known"):  # a row an item
+                state[name].zero_()[: old + 1] = values
+            else:
+                state[name] = values
+        state["text"][old + 1 :] = whiten(text, self.whitening)
         table.load_state_dict(state)
         return table.requires_grad_(False).train(self.training)
 

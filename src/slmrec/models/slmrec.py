@@ -31,7 +31,7 @@ from slmrec.errors import UserError
 from slmrec.models.backbone import Pretrained, build_backbone, choose_layers, final_norm_name
 from slmrec.models.base import RecommenderConfig
 from slmrec.models.dot_product import DotProductRecommender
-from slmrec.models.items import ItemTable
+from slmrec.models.items import FROZEN, ItemTable
 
 Reading = Literal["every-position", "last-prompt-token"]
 LAYER = re.compile(r"(?P<before>backbone\.(?:\w+\.)*?)(?P<layer>\d+)(?P<after>\..+)")
@@ -295,7 +295,7 @@ class SLMRec(DotProductRecommender):
             frozen_by_lora = bool(self.config.lora) and of_decoder and "lora_" not in name
             parameter.requires_grad = not (frozen_by_lora or name.startswith("prompt_"))
         for name, parameter in self.items.named_parameters():
-            parameter.requires_grad = items and name not in ("text", "known")
+            parameter.requires_grad = items and name not in FROZEN
 
     def checkpoint_layers(self) -> None:
         """Keep only what enters each layer for the backward pass, which then computes the layer again."""
