@@ -2,9 +2,10 @@
 
     v_i = m_i e_i + W t_i
 
-e_i: the id's own vector; t_i: a frozen vector of the item's text, whitened (`models/whitening.py`); W: a learned projection; m_i: 1, or 0 for an item
-that training never saw, whose id says nothing yet, and for a random share of rows in training (id dropout), so that
-text alone learns to carry an item. How much text contributes is learned in the size of W.
+e_i: the id's own vector; t_i: a frozen vector of the item's text, whitened (`models/whitening.py`); W: a learned
+projection; m_i: 1, or 0 for an item that training never saw, whose id says nothing yet, and for a random share of rows
+in training (id dropout), so that text alone learns to carry an item. How much text contributes is learned in the size
+of W.
 """
 
 import torch
