@@ -284,7 +284,8 @@ class SLMRec(DotProductRecommender):
         if not norm:
             model.final_norm = nn.Identity()
         model.catalogue = self.catalogue
-        return model.requires_grad_(False).to(self.device).eval()
+        nn.Module.to(model, self.device)
+        return model.requires_grad_(False).eval()
 
     # -- which weights train ----------------------------------------------------------------------------------
 

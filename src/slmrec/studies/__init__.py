@@ -1,0 +1,1 @@
+"""Studies: grids of trainings that answer one question each, over one resumable runner."""

@@ -1,0 +1,38 @@
+"""Ways to distil: states block by block against scores, at several temperatures and weights."""
+
+from dataclasses import replace
+
+from slmrec.recipe import Recipe
+from slmrec.studies.plan import Study, Trial
+from slmrec.studies.students import by_scores, student_alone
+
+TEMPERATURES = (0.5, 1.0, 2.0, 4.0)
+
+
+def study(recipe: Recipe) -> Study:
+    """One teacher a seed, and students that differ in how they follow it."""
+    alone, states = "cross-entropy alone", "states, block by block"
+    shape = student_alone(recipe)
+    trials = [
+        Trial("SASRec", recipe.sasrec),
+        Trial("teacher", recipe.teacher, items="SASRec"),
+        Trial(alone, shape, items="SASRec"),
+        Trial(
+            states,
+            recipe.student,
+            items="SASRec",
+            teachers=("teacher",),
+            distillation=replace(recipe.distillation, form="paper"),
+        ),
+    ]
+    ways = {f"scores, T = {t:g}": replace(by_scores(recipe), temperature=t) for t in TEMPERATURES}
+    ways["scores, no cross-entropy"] = replace(by_scores(recipe), cross_entropy=0.0)
+    ways["scores, cross-entropy 1"] = replace(by_scores(recipe), cross_entropy=1.0)
+    ways["scores, 256 candidates"] = replace(by_scores(recipe), candidates=256)
+    trials += [
+        Trial(name, shape, items="SASRec", teachers=("teacher",), distillation=way) for name, way in ways.items()
+    ]
+    both = "scores of teacher and SASRec"
+    trials.append(Trial(both, shape, items="SASRec", teachers=("teacher", "SASRec"), distillation=by_scores(recipe)))
+    pairs = [(name, alone) for name in (states, *ways, both)] + [(name, states) for name in (*ways, both)]
+    return Study("kd", "Which way of distillation teaches the same student most?", trials, (), pairs)

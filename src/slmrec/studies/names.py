@@ -1,0 +1,16 @@
+"""Which studies there are; apart, so that help pages need not wait for torch."""
+
+STUDIES = {
+    "models": "every kind of model, ensembles and taught students on one protocol",
+    "layers": "LLM recommenders of the first L layers, and one read out after each",
+    "redundancy": "a trained model without some of its layers",
+    "ablation": "each part of the distillation loss",
+    "blocks": "how many blocks teacher and student are cut into",
+    "teachers": "depths of teacher and student",
+    "kd": "states against scores, temperatures and weights",
+    "cold-start": "few events, rare items, few users",
+    "order": "histories out of order",
+    "pretraining": "the language model's weights against random ones",
+    "compression": "depth, width and int8",
+}
+"""What each study is about."""

@@ -1,0 +1,155 @@
+"""A study's page: tables and plots of its JSON, as Markdown and SVG that are the same for the same numbers."""
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
+
+LEVEL = 0.05
+"""Corrected p below which a difference is called one."""
+_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "slmrec", "font.size": 9, "text.parse_math": False}
+_COLOUR = {"slmrec": "#b5542c", "ensemble": "#7a7a7a", "popularity": "#7a7a7a"}
+_CLASSIC = "#3b6ea5"
+
+
+def pages(result: Mapping[str, Any]) -> dict[str, str]:
+    """File names and their text: NAME.md and a plot a data set."""
+    name = result["study"]
+    plots = {data: f"{name}-{re.sub(r'[^a-z0-9]+', '-', data.lower()).strip('-')}.svg" for data in result["data"]}
+    files = {plots[data]: _plot(result, data) for data in result["data"]}
+    return {f"{name}.md": _page(result, plots), **files}
+
+
+def _page(result: Mapping[str, Any], plots: Mapping[str, str]) -> str:
+    machine = result["written"]["machine"]
+    lines = [
+        f"# Study: {result['study']}",
+        "",
+        result["question"],
+        "",
+        f"`slmrec study {result['study']}`; full catalogue, seen items masked, ties against the model; on "
+        f"{machine['cores']} cores of {machine['cpu']}, torch {machine['torch']}, "
+        f"{result['written']['finished'][:10]}.",
+    ]
+    for name, data in result["data"].items():
+        lines += ["", f"## {name}", ""]
+        lines += [f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions.", ""]
+        lines += [f"![NDCG@10 of each model on {name}]({plots[name]})", "", *_models(data)]
+        if data["comparisons"]:
+            lines += ["", *_comparisons(data["comparisons"], "NDCG@10, all cases")]
+        if data["comparisons_cold"]:
+            cases = data["comparisons_cold"][0]["cases"]
+            lines += [
+                "",
+                *_comparisons(data["comparisons_cold"], f"Items with 0 to 5 training interactions ({cases:,} cases)"),
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _models(data: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "| model | seeds | NDCG@10 | HR@10 | NDCG@10 by the item's training interactions: 0 / 1-5 / 6-20 / more | "
+        "parameters held | one request, ms | training, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, model in sorted(data["models"].items(), key=lambda entry: -entry[1]["mean"]["NDCG@10"]):
+        seeds = list(model["seeds"].values())
+        seconds = [seed["training_seconds"] for seed in seeds if "training_seconds" in seed]
+        cells = [
+            name,
+            str(len(seeds)),
+            _spread(model, "NDCG@10"),
+            _spread(model, "HR@10"),
+            " / ".join(_strata(model["target_count"])),
+            f"{model['parameters']['without_vocabulary']:,}",
+            f"{model['mean']['request_ms']:.2f}" if "request_ms" in model["mean"] else "–",
+            f"{sum(seconds) / len(seconds):,.0f}" if seconds else "–",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _comparisons(comparisons: list[Mapping[str, Any]], title: str) -> list[str]:
+    lines = [
+        f"{title}: the model's mean over its seeds less the baseline's, 95 % interval over users and seeds, Cohen's d "
+        "over users, p by Holm's correction.",
+        "",
+        "| model | against | difference | in % | interval | d | p | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for found in comparisons:
+        # One seed has no spread to resample, so its interval is too narrow: nothing is concluded from it.
+        certain = found["p_corrected"] < LEVEL and min(found["seeds"]) > 1 and found["low"] * found["high"] > 0
+        verdict = ("better" if found["difference"] > 0 else "worse") if certain else ""
+        if min(found["seeds"]) == 1:
+            verdict = "one seed"
+        cells = [
+            found["model"],
+            found["baseline"],
+            f"{found['difference']:+.4f}",
+            f"{100 * found['relative']:+.1f}",
+            f"{found['low']:+.4f} to {found['high']:+.4f}",
+            f"{found['effect']:+.2f}",
+            f"{found['p_corrected']:.4f}",
+            verdict,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _spread(model: Mapping[str, Any], metric: str) -> str:
+    spread = "" if model["sd"] is None else f" ± {model['sd'][metric]:.4f}"
+    return f"{model['mean'][metric]:.4f}{spread}"
+
+
+def _strata(levels: Mapping[str, Any]) -> list[str]:
+    """NDCG@10 of items with 0, 1 to 5, 6 to 20 and more interactions in training."""
+    rest = [level for label, level in levels.items() if label not in ("0", "1-5", "6-20")]
+    more = sum(level["cases"] for level in rest)
+    last = sum(level["cases"] * level["NDCG@10"] for level in rest) / more if more else None
+    values = [levels[label]["NDCG@10"] if label in levels else None for label in ("0", "1-5", "6-20")]
+    return ["–" if value is None else f"{value:.4f}" for value in (*values, last)]
+
+
+def _plot(result: Mapping[str, Any], data: str) -> str:
+    """Quality along the study's axis, or against the time of one request."""
+    models = result["data"][data]["models"]
+    axis = {name: place for name, place in result["axis"].items() if name in models}
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.subplots()
+        places = axis or {
+            name: model["mean"]["request_ms"] for name, model in models.items() if "request_ms" in model["mean"]
+        }
+        for name, model in models.items():
+            level, spread = model["mean"]["NDCG@10"], (model["sd"] or {}).get("NDCG@10", 0)
+            colour = _COLOUR.get(model["kind"], _CLASSIC)
+            if name in places:
+                axes.errorbar(places[name], level, yerr=spread, fmt="o", color=colour, capsize=2, markersize=4)
+                axes.annotate(name, (places[name], level), (4, 4), textcoords="offset points", color=colour, fontsize=7)
+            else:
+                axes.axhline(level, color=colour, linewidth=0.8, linestyle=":")
+                axes.annotate(
+                    name, (0.01, level), xycoords=axes.get_yaxis_transform(), va="bottom", color=colour, fontsize=7
+                )
+        if len(set(places.values())) > 1 and min(places.values()) > 0:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+            if axis:
+                axes.set_xticks(sorted(set(axis.values())))
+                axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(x=0.15)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(result["axis_title"] if axis else "one request on one thread, ms")
+        axes.set_ylabel("test NDCG@10")
+        axes.set_title(data, loc="left")
+        buffer = io.StringIO()
+        unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=unknown)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"

@@ -1,0 +1,312 @@
+"""Run a study: every model once, on every data set, with every seed; what is there already is never done again.
+
+OUT holds `models/DATA/TRIAL-DIGEST/seed-K` (model folders), `measured/…` beside it (test ranks and metrics), and
+STUDY.json, rewritten after every model. The digest tells a trial's options, its data and what it was made from, so
+studies that share a model share its folder, and a changed option makes another one.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from slmrec.data import Dataset
+from slmrec.data.parquet import write_parquet
+from slmrec.data.variations import share_of_users, shuffled
+from slmrec.errors import UserError
+from slmrec.evaluation import evaluate, ranks_frame, request_latency
+from slmrec.files import read_json, write_json
+from slmrec.models import Recommender, SLMRec, load
+from slmrec.models.backbone import check_backbone
+from slmrec.models.ensemble import Ensemble
+from slmrec.studies.plan import Look, Study, Trial
+from slmrec.studies.results import summary
+from slmrec.training.cost import classic_cost, llm_cost
+from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions, StudentOptions
+from slmrec.training.train import (
+    distill,
+    distill_scores,
+    train_classic,
+    train_item_knn,
+    train_llm,
+    train_popularity,
+)
+
+SHARED = ("backbone", "pretrained", "max_length", "reading", "prompt_before", "prompt_after")
+"""What a student has from its teacher."""
+
+
+class Monitor(Protocol):
+    """Who is told how the study gets on."""
+
+    def stage(self, number: int, total: int, title: str) -> None:
+        """A model begins."""
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """How far it is."""
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+
+
+def run_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> Path:
+    """Do a study, or what is left of it; returns the path of its JSON.
+
+    Args:
+        study: what to train and compare.
+        data_sets: on which data.
+        seeds: seeds 0, 1, … of each model.
+        out: folder of all studies.
+        monitor: is told the plan before it starts, and how it gets on.
+
+    Raises:
+        UserError: no seed, two data sets of one name, or what a training refuses.
+    """
+    return _Runner(study, data_sets, seeds, Path(out), monitor).run()
+
+
+def plan_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> None:
+    """Tell what `run_study` would do and how long it would take."""
+    runner = _Runner(study, data_sets, seeds, Path(out), monitor)
+    runner.plan(list(runner.missing()))
+
+
+class _Runner:
+    def __init__(self, study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> None:
+        if seeds < 1:
+            raise UserError(f"seeds is {seeds}, but must be at least 1")
+        names = [data.name for data in data_sets]
+        for name in {name for name in names if names.count(name) > 1}:
+            raise UserError(f"two data sets are called '{name}'; prepare one of them under another name")
+        self.study, self.data_sets, self.seeds, self.out, self.monitor = study, data_sets, seeds, out, monitor
+        self.result = out / f"{study.name}.json"
+
+    def run(self) -> Path:
+        """Everything that is missing, seed by seed, so that a study cut short has whole seeds."""
+        jobs = list(self.missing())
+        self.plan(jobs)
+        for number, (data, name, seed) in enumerate(jobs, 1):
+            self.monitor.stage(number, len(jobs), f"{data.name}: {name}, seed {seed}")
+            if isinstance(what := self._named(name), Trial):
+                self._trial(data, what, seed)
+            else:
+                self._look(data, what, seed)
+            self._write()
+        if not jobs:
+            self._write()
+        return self.result
+
+    # -- what there is ----------------------------------------------------------------------------------------
+
+    def _named(self, name: str) -> Trial | Look:
+        return next(what for what in self.study.models if what.name == name)
+
+    def missing(self) -> Iterator[tuple[Dataset, str, int]]:
+        """What has still to be made, what others need before them."""
+        seen = set()
+
+        def with_needs(data: Dataset, trial: Trial, seed: int) -> Iterator[tuple[Dataset, str, int]]:
+            job = (data.fingerprint, trial.name, seed)
+            if job in seen or self._measured(data, trial, seed).exists():
+                return
+            seen.add(job)
+            for need in trial.needs:
+                yield from with_needs(data, *self._needed(need, seed))
+            yield data, trial.name, seed
+
+        for seed in range(self.seeds):
+            for data in self.data_sets:
+                for trial in self.study.trials:
+                    yield from with_needs(data, trial, seed)
+                for look in self.study.looks:
+                    if not self._measured(data, look, seed).exists():
+                        for one in look.of:
+                            yield from with_needs(data, *self._needed(one, seed))
+                        yield data, look.name, seed
+
+    def _needed(self, need: str, seed: int) -> tuple[Trial, int]:
+        """The trial and seed that "name" or "name@2" means for a model of ``seed``."""
+        name, _, fixed = need.partition("@")
+        return self.study.trial(name), int(fixed) if fixed else seed
+
+    def _digest(self, data: Dataset, what: Trial | Look) -> str:
+        """Names all that a model depends on but its seed."""
+
+        def named(need: str) -> str:
+            name, at, seed = need.partition("@")
+            return self._digest(data, self.study.trial(name)) + at + seed
+
+        told: dict[str, Any] = {**asdict(what), "name": ""}
+        if isinstance(what, Look):
+            told["of"] = [named(one) for one in what.of]
+        else:
+            told |= {"kind": type(what.options).__name__, "data": data.fingerprint}
+            told |= {"items": what.items and named(what.items), "teachers": [named(one) for one in what.teachers]}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
+
+    def _place(self, data: Dataset, what: Trial | Look, seed: int) -> Path:
+        kind = "look" if isinstance(what, Look) else type(what.options).__name__.removesuffix("Options").lower()
+        return Path(_plain(data.name)) / f"{kind}-{self._digest(data, what)}" / f"seed-{seed}"
+
+    def _folder(self, data: Dataset, trial: Trial, seed: int) -> Path:
+        return self.out / "models" / self._place(data, trial, seed)
+
+    def _measured(self, data: Dataset, what: Trial | Look, seed: int) -> Path:
+        """The file whose being there says that a model is done."""
+        return (self.out / "measured" / self._place(data, what, seed)).with_suffix(".json")
+
+    # -- making it --------------------------------------------------------------------------------------------
+
+    def _trial(self, data: Dataset, trial: Trial, seed: int) -> None:
+        folder = self._folder(data, trial, seed)
+        if (folder / "config.json").exists():  # trained, but cut off before it was measured
+            model = load(folder)
+        else:
+            model = self._train(_seen_by(data, trial), trial, seed, folder)
+        training = read_json(folder / "training.json", "model folder")
+        training = {key: training[key] for key in ("seconds", "steps", "best_epoch", "log")}
+        self._measure(data, trial, seed, model, {"training": training}, {})
+
+    def _train(self, data: Dataset, trial: Trial, seed: int, folder: Path) -> Recommender:
+        options, progress = trial.options, self.monitor.progress
+        if options is None:
+            return train_popularity(data, folder)
+        if isinstance(options, ItemKNNOptions):
+            return train_item_knn(data, options, folder)
+        options = replace(options, training=replace(options.training, seed=seed))
+        teachers = [self._load(data, need, seed) for need in trial.teachers]
+        items: Any = self._load(data, trial.items, seed).items if trial.items else None
+        if not teachers:
+            if isinstance(options, ClassicOptions):
+                return train_classic(data, options, folder, progress)
+            assert isinstance(options, LLMOptions)
+            return train_llm(data, options, folder, items, progress)
+        if isinstance(options, ClassicOptions | LLMOptions):
+            return distill_scores(teachers, data, folder, options, trial.distillation, items, progress)
+        (teacher,) = teachers
+        assert isinstance(teacher, SLMRec)
+        return distill(teacher, data, folder, options, trial.distillation, items, progress)
+
+    def _load(self, data: Dataset, need: str, seed: int) -> Recommender:
+        return load(self._folder(data, *self._needed(need, seed)))
+
+    def _look(self, data: Dataset, look: Look, seed: int) -> None:
+        models = [self._load(data, one, seed) for one in look.of]
+        for place, model in enumerate(models):
+            if look.layers or not look.norm:
+                if not isinstance(model, SLMRec):
+                    raise UserError(f"{look.name}: a {model.kind} model has no decoder layers to choose from")
+                models[place] = model.with_layers(look.layers or range(model.num_layers), norm=look.norm)
+            models[place].use_precision(look.precision)
+        how = {"newest": look.newest, "shuffled": look.shuffled}
+        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models), {}, how)
+
+    def _measure(
+        self,
+        data: Dataset,
+        what: Trial | Look,
+        seed: int,
+        model: Recommender | Ensemble,
+        told: dict[str, Any],
+        how: dict[str, Any],
+    ) -> None:
+        """Test a model and write what is kept of it; the JSON last, since its being there says that all is."""
+        evaluation = evaluate(
+            model, data, name=what.name, progress=lambda done, all: self.monitor.progress(done, all, "test"), **how
+        )
+        latency = asdict(request_latency(model, data)) if isinstance(model, Recommender) else None
+        path = self._measured(data, what, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(ranks_frame(evaluation, data), path.with_suffix(".parquet"))
+        told = {**told, "kind": model.kind, "layers": getattr(model, "num_layers", None), "latency": latency}
+        write_json(path, {**evaluation.to_json(), **told, "model_seed": seed})
+
+    # -- telling ----------------------------------------------------------------------------------------------
+
+    def plan(self, jobs: Sequence[tuple[Dataset, str, int]]) -> None:
+        """Say what will be done and how long it takes, before it costs anything."""
+        total = len(self.data_sets) * self.seeds * (len(self.study.trials) + len(self.study.looks))
+        self.monitor.say(f"study {self.study.name}: {self.study.question}")
+        self.monitor.say(f"{total} results, {len(jobs)} of them to be made")
+        seconds: dict[tuple[str, str], list[float]] = {}
+        for data, name, _ in jobs:
+            what = self._named(name)
+            if isinstance(what, Trial):
+                seconds.setdefault((data.name, name), []).append(self._cost(data, what))
+        for (where, name), each in seconds.items():
+            self.monitor.say(f"  {where}: {name}, {len(each)} × {each[0] / 60:.1f} min")
+        if seconds:
+            self.monitor.say(
+                f"training will take about {sum(map(sum, seconds.values())) / 60:,.0f} min on this machine"
+            )
+
+    def _cost(self, data: Dataset, trial: Trial) -> float:
+        """Seconds of a training: what other seeds of it took, or else an estimate."""
+        done = [self._measured(data, trial, seed) for seed in range(self.seeds)]
+        taken = [read_json(path, "study")["training"]["seconds"] for path in done if path.exists()]
+        if taken:
+            return sum(taken) / len(taken)
+        return _estimate(_seen_by(data, trial), self._shape(trial), self._deepest_teacher(trial), _blocks(trial))
+
+    def _shape(self, trial: Trial) -> Any:
+        """A trial's options, a student's with what it has from its teacher."""
+        options = trial.options
+        if isinstance(options, StudentOptions) and not isinstance(options, LLMOptions):
+            teacher = self.study.trial(trial.teachers[0].partition("@")[0]).options
+            own = {name: getattr(options, name) for name in StudentOptions.__dataclass_fields__}
+            return LLMOptions(**{name: getattr(teacher, name) for name in SHARED}, **own)
+        return options
+
+    def _deepest_teacher(self, trial: Trial) -> int | None:
+        options = [self.study.trial(name.partition("@")[0]).options for name in trial.teachers]
+        return max((found.layers for found in options if isinstance(found, LLMOptions)), default=None)
+
+    def _write(self) -> None:
+        """STUDY.json of all that has been measured."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        ranks: dict[str, list[pl.DataFrame]] = {}
+        for data in self.data_sets:
+            for what in self.study.models:
+                for seed in range(self.seeds):
+                    path = self._measured(data, what, seed)
+                    if path.exists():
+                        found.setdefault(data.name, []).append(read_json(path, "study") | {"model": what.name})
+                        frame = pl.read_parquet(path.with_suffix(".parquet"))
+                        ranks.setdefault(data.name, []).append(
+                            frame.with_columns(pl.lit(what.name).alias("model"), pl.lit(seed).alias("seed"))
+                        )
+        frames = {name: pl.concat(each) for name, each in ranks.items()}
+        write_json(self.result, summary(self.study, self.data_sets, found, frames))
+
+
+@cache
+def _seen_by(data: Dataset, trial: Trial) -> Dataset:
+    """The data as a trial trains on it."""
+    if trial.users < 1:
+        data = share_of_users(data, trial.users)
+    return shuffled(data) if trial.shuffled else data
+
+
+def _estimate(data: Dataset, options: Any, teacher_layers: int | None, blocks: int) -> float:
+    if options is None or isinstance(options, ItemKNNOptions):
+        return 0.0
+    if isinstance(options, ClassicOptions):
+        return classic_cost(data, options).seconds
+    config = check_backbone(options.backbone, options.layers)
+    return llm_cost(data, options, config, teacher_layers, blocks).seconds
+
+
+def _blocks(trial: Trial) -> int:
+    distillation = trial.distillation
+    return distillation.blocks if distillation and distillation.form != "scores" and distillation.lambda3 else 1
+
+
+def _plain(name: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-") or "model"

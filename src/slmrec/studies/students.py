@@ -1,0 +1,28 @@
+"""Pieces that several studies are built from."""
+
+from dataclasses import replace
+from typing import TypeVar
+
+from slmrec.recipe import Recipe
+from slmrec.training.options import ClassicOptions, DistillationOptions, LLMOptions, StudentOptions
+
+Classic = TypeVar("Classic", bound=ClassicOptions)
+TEXT = "minilm-l6"
+"""The packaged sentence encoder."""
+BLOCKS = (1, 2, 4, 8)
+
+
+def with_text(options: Classic) -> Classic:
+    """A classic model whose items have their text beside their ids."""
+    return replace(options, item_text=TEXT)
+
+
+def student_alone(recipe: Recipe) -> LLMOptions:
+    """The recipe's student as an LLM recommender of its own, trained by cross-entropy alone."""
+    own = {name: getattr(recipe.student, name) for name in StudentOptions.__dataclass_fields__}
+    return replace(recipe.teacher, **own)
+
+
+def by_scores(recipe: Recipe) -> DistillationOptions:
+    """Distillation by scores with the recipe's weights."""
+    return replace(recipe.distillation, form="scores")

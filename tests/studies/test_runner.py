@@ -1,0 +1,230 @@
+"""Studies on tiny models: what runs, what is not run twice, what is shared, what the results say."""
+
+import json
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from slmrec.data.variations import shuffled
+from slmrec.errors import UserError
+from slmrec.evaluation import evaluate
+from slmrec.models import load
+from slmrec.models.ensemble import Ensemble
+from slmrec.recipe import Recipe
+from slmrec.studies import runner
+from slmrec.studies.names import STUDIES
+from slmrec.studies.page import pages
+from slmrec.studies.plan import Look, Study, Trial, named_study
+from slmrec.studies.runner import plan_study, run_study
+from slmrec.training.options import DistillationOptions, LLMOptions, SASRecOptions, StudentOptions, TrainingOptions
+
+TRAINING = TrainingOptions(epochs=1, batch_size=16)
+SASREC = SASRecOptions(hidden_size=8, num_blocks=1, max_length=7, training=TRAINING)
+SCORES = DistillationOptions(form="scores", candidates=8)
+
+
+class Told:
+    """A monitor that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.said: list[str] = []
+
+    def stage(self, number: int, total: int, title: str) -> None:
+        self.stages.append(title)
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        assert 0 <= done <= total
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture(scope="module")
+def small(cycle) -> Study:
+    """A classic model, popularity, a student of two seeds, and two looks."""
+    trials = [
+        Trial("popularity"),
+        Trial("SASRec", SASREC),
+        Trial("taught", SASREC, teachers=("SASRec@0", "SASRec@1"), distillation=SCORES),
+    ]
+    looks = [Look("both", ("SASRec@0", "SASRec@1")), Look("newest 1", ("SASRec",), newest=1)]
+    return Study("small", "Which?", trials, looks, [("taught", "SASRec"), ("SASRec", "popularity")])
+
+
+@pytest.fixture(scope="module")
+def done(small, cycle, tmp_path_factory):
+    """The study, run once with two seeds: its folder, its result and what was told."""
+    out, told = tmp_path_factory.mktemp("studies"), Told()
+    path = run_study(small, [cycle], 2, out, told)
+    return out, json.loads(path.read_text()), told
+
+
+def test_every_model_runs_once_a_seed_after_what_it_needs(done):
+    _, _, told = done
+    names = [title.removeprefix("cycle: ") for title in told.stages]
+    assert len(names) == len(set(names)) == 2 * (3 + 2)
+    for seed in (0, 1):
+        assert names.index(f"SASRec, seed {seed}") < names.index("taught, seed 0")
+    assert any("10 results, 10 of them to be made" in line for line in told.said)
+
+
+def test_results_hold_what_evaluation_gives(done, small, cycle):
+    out, result, _ = done
+    found = result["data"]["cycle"]["models"]
+    run = runner._Runner(small, [cycle], 2, out, Told())
+    members = [load(run._folder(cycle, small.trial("SASRec"), seed)) for seed in (0, 1)]
+    for seed, member in enumerate(members):
+        theirs = evaluate(member, cycle).metrics["NDCG@10"]
+        assert found["SASRec"]["seeds"][str(seed)]["NDCG@10"] == pytest.approx(theirs, abs=1e-5)
+        newest = evaluate(member, cycle, newest=1).metrics["NDCG@10"]
+        assert found["newest 1"]["seeds"][str(seed)]["NDCG@10"] == pytest.approx(newest, abs=1e-5)
+    together = evaluate(Ensemble(members), cycle).metrics["NDCG@10"]
+    assert found["both"]["mean"]["NDCG@10"] == pytest.approx(together, abs=1e-5)
+    assert found["both"]["sd"]["NDCG@10"] == 0
+    assert "request_ms" not in found["both"]["mean"]
+    assert found["SASRec"]["seeds"]["0"]["NDCG@10"] != found["SASRec"]["seeds"]["1"]["NDCG@10"]
+    pairs = [(c["model"], c["baseline"]) for c in result["data"]["cycle"]["comparisons"]]
+    assert pairs == [("taught", "SASRec"), ("SASRec", "popularity")]
+    assert result["written"]["machine"]["torch"]
+
+
+def test_what_is_finished_is_not_done_again_and_another_study_shares_it(done, small, cycle):
+    out, _, _ = done
+    again = Told()
+    run_study(small, [cycle], 2, out, again)
+    assert not again.stages
+    other = Study("other", "?", [Trial("classic", SASREC), Trial("popularity")])
+    shared = Told()
+    path = run_study(other, [cycle], 2, out, shared)
+    assert not shared.stages  # the same model under another name
+    assert json.loads(path.read_text())["data"]["cycle"]["models"]["classic"]["seeds"].keys() == {"0", "1"}
+    changed = Told()
+    run_study(replace(other, trials=[Trial("classic", replace(SASREC, dropout=0.1))]), [cycle], 1, out, changed)
+    assert len(changed.stages) == 1
+
+
+def test_a_model_that_was_trained_but_not_measured_is_only_measured(small, cycle, tmp_path, monkeypatch):
+    one = small.only(["SASRec"])
+    run_study(one, [cycle], 1, tmp_path, Told())
+    (measured,) = tmp_path.glob("measured/cycle/*/seed-0.json")
+    before = json.loads(measured.read_text())
+    measured.unlink()
+
+    def train(*_, **__):
+        raise AssertionError("it was trained again")
+
+    monkeypatch.setattr(runner, "train_classic", train)
+    run_study(one, [cycle], 1, tmp_path, Told())
+    assert json.loads(measured.read_text())["metrics"] == before["metrics"]
+
+
+def test_a_study_cut_short_goes_on_where_it_was(small, cycle, tmp_path, monkeypatch):
+    whole = runner._Runner._trial
+
+    def cut(self, data, trial, seed):
+        if trial.name == "taught":
+            raise KeyboardInterrupt
+        whole(self, data, trial, seed)
+
+    monkeypatch.setattr(runner._Runner, "_trial", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(small, [cycle], 1, tmp_path, Told())
+    monkeypatch.undo()
+    partial = json.loads((tmp_path / "small.json").read_text())["data"]["cycle"]["models"]
+    assert set(partial) == {"popularity", "SASRec"}
+    rest = Told()
+    run_study(small, [cycle], 1, tmp_path, rest)
+    assert [title.removeprefix("cycle: ") for title in rest.stages] == [
+        "taught, seed 0",
+        "both, seed 0",
+        "newest 1, seed 0",
+    ]
+
+
+def test_variations_change_training_alone(cycle, tmp_path):
+    trials = [Trial("whole", SASREC), Trial("mixed", SASREC, shuffled=True), Trial("few", SASREC, users=0.5)]
+    path = run_study(Study("varied", "?", trials), [cycle], 1, tmp_path, Told())
+    found = json.loads(path.read_text())["data"]["cycle"]["models"]
+    assert {model["cases"] for model in found.values()} == {len(cycle.cases("test"))}
+    assert len({model["mean"]["NDCG@10"] for model in found.values()}) == 3
+    assert shuffled(cycle).name != cycle.name
+
+
+def test_llm_trials_students_and_looks_inside(cycle, llama, tmp_path):
+    llm = LLMOptions(backbone=str(llama), layers=2, max_length=7, training=TRAINING)
+    trials = [
+        Trial("SASRec", SASREC),
+        Trial("teacher", llm, items="SASRec"),
+        Trial(
+            "student",
+            StudentOptions(layers=1, training=TRAINING),
+            items="SASRec",
+            teachers=("teacher",),
+            distillation=DistillationOptions(blocks=1),
+        ),
+        Trial("by scores", replace(llm, layers=1), items="SASRec", teachers=("teacher", "SASRec"), distillation=SCORES),
+    ]
+    looks = [
+        Look("first layer", ("teacher",), layers=(0,)),
+        Look("first layer, raw", ("teacher",), layers=(0,), norm=False),
+        Look("int8", ("teacher",), precision="int8"),
+    ]
+    told = Told()
+    study = Study(
+        "inside", "?", trials, looks, [("student", "teacher")], {"teacher": 2.0, "first layer": 1.0}, "layers"
+    )
+    path = run_study(study, [cycle], 1, tmp_path, told)
+    result = json.loads(path.read_text())
+    found = result["data"]["cycle"]["models"]
+    assert found["student"]["layers"] == found["by scores"]["layers"] == found["first layer"]["layers"] == 1
+    assert found["first layer"]["mean"] != found["first layer, raw"]["mean"]
+    written = pages(result)
+    assert written.keys() == {"inside.md", "inside-cycle.svg"}
+    assert "| student | teacher |" in written["inside.md"]
+    assert "one seed" in written["inside.md"]  # and no verdict from it
+    assert written["inside-cycle.svg"].count("first layer") >= 2
+    assert pages(result) == written
+
+
+def test_the_plan_is_told_and_nothing_is_made(small, cycle, tmp_path):
+    told = Told()
+    plan_study(small, [cycle], 2, tmp_path, told)
+    assert not list(tmp_path.iterdir())
+    assert any("taught, 2 ×" in line for line in told.said)
+    assert any(line.startswith("training will take about") for line in told.said)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_is_whole_and_names_what_it_has(name, llama):
+    teacher = LLMOptions(backbone=str(llama), layers=4)
+    recipe = Recipe(teacher=teacher, student=StudentOptions(layers=2), distillation=DistillationOptions(blocks=2))
+    study = named_study(name, recipe)
+    assert study.name == name
+    assert study.trials
+    assert study.pairs
+    first = study.trials[-1].name
+    assert first in [trial.name for trial in study.only([first]).trials]
+
+
+def test_wrong_requests_name_what_is_wrong(small, cycle, tmp_path):
+    with pytest.raises(UserError, match="seeds is 0"):
+        run_study(small, [cycle], 0, tmp_path, Told())
+    with pytest.raises(UserError, match="two data sets are called 'cycle'"):
+        run_study(small, [cycle, cycle], 1, tmp_path, Told())
+    with pytest.raises(UserError, match="no model 'SASrec'"):
+        small.only(["SASrec"])
+    with pytest.raises(UserError, match="no study 'ablaton'; did you mean 'ablation'"):
+        named_study("ablaton", Recipe())
+    with pytest.raises(ValueError, match="has no trial 'nobody'"):
+        Study("wrong", "?", [Trial("a", SASREC, items="nobody")])
+    with pytest.raises(ValueError, match="two trials 'a'"):
+        Study("wrong", "?", [Trial("a"), Trial("a")])
+
+
+def test_ranks_of_every_seed_are_kept_beside_the_metrics(done):
+    out, _, _ = done
+    for path in out.glob("measured/cycle/*/seed-*.json"):
+        frame = pl.read_parquet(path.with_suffix(".parquet"))
+        assert len(frame) == json.loads(path.read_text())["cases"]
