@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import claims
 import performance
+from slmrec.studies.page import pages as study_pages
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -125,9 +127,13 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     texts = {ROOT / "docs" / "results.md": results_page(), ROOT / "README.md": readme(), **performance.pages()}
+    texts[ROOT / "docs" / "claims.md"] = claims.page()
+    for path in sorted(claims.STUDIES.glob("*.json")):
+        for name, text in study_pages(json.loads(path.read_text())).items():
+            texts[ROOT / "docs" / "results" / name] = text
     for path, text in texts.items():
         if not check:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True, parents=True)
             path.write_text(text)
         elif path.read_text() != text:
             sys.exit(f"{path.relative_to(ROOT)} is not what benchmarks/results gives; run python benchmarks/tables.py")

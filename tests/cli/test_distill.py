@@ -89,3 +89,25 @@ def test_several_teachers_teach_either_kind_by_their_scores(house, tmp_path, cap
         assert main(words(house, tmp_path / "no", *teachers, *more)) == 2
         assert sentence in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
+
+
+def test_a_budget_picks_the_depth(house, tmp_path, capsys):
+    def distill(*options: object) -> int:
+        given = ("--teacher", house.teacher, "--data", house.data, "--recipe", house.recipe, *options)
+        return main(["distill", *map(str, given)])
+
+    one = load(house.student).parameter_counts()["without_vocabulary"]  # two layers
+    assert distill("--budget-parameters", one, "--blocks", 1, "--out", tmp_path / "a") == 0
+    assert load(tmp_path / "a").num_layers == 2
+    assert "the budget allows 2 layers" in capsys.readouterr().err
+    assert distill("--budget-ms", 10_000, "--out", tmp_path / "b") == 0
+    assert load(tmp_path / "b").num_layers == 4  # whole blocks, no deeper than the teacher
+    capsys.readouterr()
+    for options, sentence in (
+        (("--budget-ms", 0.0001), "the shallowest, takes"),
+        (("--budget-ms", "fast"), "must be a number above 0"),
+        (("--budget-ms", 1, "--kind", "sasrec"), "a budget picks an llm student's depth"),
+    ):
+        assert distill(*options, "--out", tmp_path / "none") == 2
+        assert sentence in capsys.readouterr().err
+        assert not (tmp_path / "none").exists()

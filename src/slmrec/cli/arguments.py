@@ -73,6 +73,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> float:
+    """A number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"it is '{text}', but must be a number above 0")
+    return number
+
+
 def seed(text: str) -> int:
     """A whole number of at least 0."""
     if not text.isdecimal():

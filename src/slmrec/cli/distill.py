@@ -8,20 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slmrec.cli import flags, show
-from slmrec.cli.arguments import add_data, add_item_table, add_out, check_catalogue, check_out, item_table
+from slmrec.cli.arguments import (
+    add_data,
+    add_item_table,
+    add_out,
+    check_catalogue,
+    check_out,
+    count,
+    item_table,
+    positive,
+)
 from slmrec.cli.parser import Parser
 from slmrec.cli.progress import Progress, watching
 from slmrec.errors import UserError
 
 if TYPE_CHECKING:
     from slmrec.data import Dataset
-    from slmrec.models import Recommender
+    from slmrec.models.items import ItemTable
 
 EXAMPLES = """\
 examples:
   slmrec distill --teacher models/teacher --data data/ml-100k --layers 4 --blocks 4 --out models/student
   slmrec distill --teacher models/teacher --data data/ml-100k --layers 2 --blocks 2 --out models/small \\
       --lambda1 0.5 --training.epochs 5
+  slmrec distill --teacher models/teacher --data data/ml-100k --budget-ms 10 --out models/fast
   slmrec distill --teacher models/sasrec0 models/sasrec1 models/teacher --data data/ml-100k \\
       --kind sasrec --out models/taught
 """
@@ -36,7 +46,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "distill",
         help="train a student of one or more models",
         usage="slmrec distill --teacher MODEL… --data DIR --out MODEL [--kind KIND] [--layers N --blocks B]\n"
-        "                      [--item-table MODEL] [--recipe NAME|FILE.toml] [--KEY VALUE] …",
+        "                      [--budget-ms MS] [--budget-parameters N] [--item-table MODEL]\n"
+        "                      [--recipe NAME|FILE.toml] [--KEY VALUE] …",
         description="Train a student whose states follow its llm teacher's, block by block; or, where there are "
         "several teachers, or teacher or student is no llm, one that scores as its teachers do (form scores).",
         epilog=EXAMPLES,
@@ -49,6 +60,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     add_data(parser)
     add_out(parser, "MODEL", "model folder to write")
     add_item_table(parser, "the llm teacher's")
+    parser.add_argument(
+        "--budget-ms",
+        type=positive,
+        metavar="MS",
+        help="the deepest llm student whose requests take at most this long each, measured here on one thread",
+    )
+    parser.add_argument(
+        "--budget-parameters", type=count, metavar="N", help="the deepest llm student that holds at most so many"
+    )
     parser.set_defaults(run=run, interrupted=INTERRUPTED)
 
 
@@ -73,9 +93,20 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(
             "start is teacher-adapters, which takes the teacher's item table; drop --item-table or the start"
         )
+    budget = (arguments.budget_ms, arguments.budget_parameters)
+    if arguments.kind != "llm":
+        if arguments.item_table:
+            raise UserError(f"--item-table is for an llm student; one of kind {arguments.kind} starts its own")
+        if any(budget):
+            raise UserError(f"a budget picks an llm student's depth; one of kind {arguments.kind} has its own options")
     check_out(out, "config.json")
     from slmrec.data import Dataset
-    from slmrec.models import load
+    from slmrec.models import SLMRec, load
+    from slmrec.models.backbone import check_backbone
+    from slmrec.training.cost import classic_cost, llm_cost
+    from slmrec.training.distillation import check_pair
+    from slmrec.training.score_distillation import check_teachers
+    from slmrec.training.train import distill, distill_scores, student_shape
 
     teachers = [load(folder) for folder in arguments.teacher]
     data = Dataset.load(arguments.data)
@@ -83,67 +114,55 @@ def run(arguments: argparse.Namespace) -> None:
         check_catalogue(teacher, folder, data)
     if len(teachers) > 1 or teachers[0].kind != "slmrec" or arguments.kind != "llm":
         distillation = replace(distillation, form="scores")
-    follow = _by_scores if distillation.form == "scores" else _by_states
+    by_scores = distillation.form == "scores"
+    deep = next((teacher for teacher in teachers if isinstance(teacher, SLMRec)), None)
+    table = item_table(arguments.item_table, data)
+    start = table if table is not None or deep is None else deep.items
+    shape = student
     with watching() as progress:
-        follow(arguments, teachers, data, student, distillation, progress)
+        names = ", ".join(folder.name for folder in arguments.teacher)
+        progress.stage(1, 1, f"Teaching {arguments.kind} by {names} on {data.name}")
+        if arguments.kind == "llm":
+            if deep is None:
+                own = {name: getattr(student, name) for name in type(student).__dataclass_fields__}
+                shape = replace(flags.section(arguments, "teacher"), **own)
+            else:
+                shape = student_shape(deep, student)
+            config = check_backbone(shape.backbone, None, progress.say)
+            if any(budget):
+                deepest = config.num_hidden_layers if by_scores or deep is None else deep.num_layers
+                every = 1 if by_scores else distillation.blocks
+                layers = _within(budget, data, shape, start, range(every, deepest + 1, every), progress)
+                student, shape = replace(student, layers=layers), replace(shape, layers=layers)
+        if by_scores:
+            check_teachers(teachers, data.catalogue, shape.max_length)
+            if arguments.kind == "llm":
+                cost = llm_cost(data, shape, check_backbone(shape.backbone, shape.layers))
+            else:
+                cost = classic_cost(data, shape)
+            progress.say(f"to train, its teachers' part not counted: {cost}")
+            distill_scores(teachers, data, out, shape, distillation, start, progress.progress)
+        else:
+            assert deep is not None
+            check_pair(deep, student.layers, distillation.blocks)
+            progress.say(f"to train: {llm_cost(data, shape, config, deep.num_layers, distillation.blocks)}")
+            distill(deep, data, out, student, distillation, table, progress.progress)
     print(show.training(out))
 
 
-def _by_states(
-    arguments: argparse.Namespace,
-    teachers: "list[Recommender]",
+def _within(
+    budget: tuple[float | None, int | None],
     data: "Dataset",
-    student: Any,
-    distillation: Any,
+    shape: Any,
+    items: "ItemTable | None",
+    depths: Sequence[int],
     progress: Progress,
-) -> None:
-    from slmrec.models import SLMRec
-    from slmrec.training.cost import llm_cost
-    from slmrec.training.distillation import check_pair
-    from slmrec.training.train import distill, student_shape
+) -> int:
+    """The deepest student that the budget allows."""
+    from slmrec.training.budget import depth_within, layer_cost
 
-    (teacher,) = teachers
-    assert isinstance(teacher, SLMRec)
-    progress.stage(1, 1, f"Distilling {teacher.num_layers} layers into {student.layers} on {data.name}")
-    table = item_table(arguments.item_table, data)
-    check_pair(teacher, student.layers, distillation.blocks)
-    shape = student_shape(teacher, student)
-    cost = llm_cost(data, shape, teacher.backbone.config, teacher.num_layers, distillation.blocks)
-    progress.say(f"to train: {cost}")
-    distill(teacher, data, arguments.out, student, distillation, table, progress.progress)
-
-
-def _by_scores(
-    arguments: argparse.Namespace,
-    teachers: "list[Recommender]",
-    data: "Dataset",
-    student: Any,
-    distillation: Any,
-    progress: Progress,
-) -> None:
-    from slmrec.models import SLMRec
-    from slmrec.models.backbone import check_backbone
-    from slmrec.training.cost import classic_cost, llm_cost
-    from slmrec.training.score_distillation import check_teachers
-    from slmrec.training.train import distill_scores, student_shape
-
-    names = ", ".join(folder.name for folder in arguments.teacher)
-    progress.stage(1, 1, f"Teaching {arguments.kind} by the scores of {names} on {data.name}")
-    table = item_table(arguments.item_table, data)
-    if arguments.kind == "llm":
-        deep = next((teacher for teacher in teachers if isinstance(teacher, SLMRec)), None)
-        if deep is None:
-            own = {name: getattr(student, name) for name in type(student).__dataclass_fields__}
-            student = replace(flags.section(arguments, "teacher"), **own)
-        else:
-            student = student_shape(deep, student)
-            table = deep.items if table is None else table
-    elif table is not None:
-        raise UserError(f"--item-table is for an llm student; one of kind {arguments.kind} starts its own")
-    check_teachers(teachers, data.catalogue, student.max_length)
-    if arguments.kind == "llm":
-        cost = llm_cost(data, student, check_backbone(student.backbone, student.layers, progress.say))
-    else:
-        cost = classic_cost(data, student)
-    progress.say(f"to train, its teachers' part not counted: {cost}")
-    distill_scores(teachers, data, arguments.out, student, distillation, table, progress.progress)
+    measured = layer_cost(data, shape, items)
+    layers = depth_within(measured, depths, milliseconds=budget[0], parameters=budget[1])
+    takes, holds = measured.of(layers)
+    progress.say(f"the budget allows {layers} layers: {takes:.1f} ms a request, {holds:,} parameters")
+    return layers
