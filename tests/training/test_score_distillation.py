@@ -33,10 +33,31 @@ def teacher(cycle, tmp_path_factory):
 
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(cycle, teacher):
     batch = collate(training_examples(cycle, 50, "every-position")[:8])
-    module = ScoreDistillation(teacher, [teacher], BY_SCORES, TrainingOptions())
+    module = ScoreDistillation(teacher, [teacher], BY_SCORES)
     parts = module(**batch)
     assert parts["score_kl"].abs() < 1e-5
     torch.testing.assert_close(parts["loss"], 0.2 * parts["cross_entropy"] + parts["score_kl"])
+
+
+def test_a_catalogue_no_larger_than_the_candidates_takes_part_as_a_whole(cycle, teacher):
+    batch = collate(training_examples(cycle, 50, "every-position")[:8])
+    found = ScoreDistillation(teacher, [teacher], BY_SCORES)(**batch)["cross_entropy"]
+    valid = batch["labels"] > 0
+    every = teacher.position_scores(batch["input_ids"], batch["lengths"], torch.arange(1, 21))[valid]
+    torch.testing.assert_close(found, torch.nn.functional.cross_entropy(every, batch["labels"][valid] - 1))
+
+
+def test_candidates_are_the_targets_and_others_each_once_and_in_order(cycle, teacher):
+    module = ScoreDistillation(teacher, [teacher], DistillationOptions(form="scores", candidates=5))
+    torch.manual_seed(0)
+    seen = set()
+    for _ in range(50):
+        candidates = module._candidates(torch.tensor([7, 3, 7]), 20)
+        assert {3, 7} <= set(candidates.tolist())
+        assert candidates.tolist() == sorted(set(candidates.tolist()))
+        assert 2 <= len(candidates) <= 2 + 5
+        seen |= set(candidates.tolist())
+    assert seen == set(range(1, 21))
 
 
 def test_several_teachers_count_by_their_mean(cycle, teacher):
@@ -53,7 +74,7 @@ def test_several_teachers_count_by_their_mean(cycle, teacher):
     with torch.no_grad():
         undecided.norm.weight.zero_()
         undecided.norm.bias.zero_()
-    module = ScoreDistillation(undecided, [teacher, mirror], BY_SCORES, TrainingOptions())
+    module = ScoreDistillation(undecided, [teacher, mirror], BY_SCORES)
     assert module(**batch)["score_kl"].abs() < 1e-5
 
 
@@ -70,10 +91,10 @@ def test_students_of_any_kind_come_near_their_teachers(kind, cycle, llama, teach
     }[kind]
     start = build_llm(cycle, options, teacher.items) if kind == "llm" else build_classic(cycle, options, None)
     batch = collate(training_examples(cycle, 50, "every-position"))
-    before = ScoreDistillation(start.eval(), [teacher], BY_SCORES, training)(**batch)["score_kl"]
+    before = ScoreDistillation(start.eval(), [teacher], BY_SCORES)(**batch)["score_kl"]
     items = teacher.items if kind == "llm" else None
     student = distill_scores([teacher], cycle, tmp_path / "s", options, BY_SCORES, items)
-    after = ScoreDistillation(student, [teacher], BY_SCORES, training)(**batch)["score_kl"]
+    after = ScoreDistillation(student, [teacher], BY_SCORES)(**batch)["score_kl"]
     assert after < 0.2 * before
     assert evaluate(student, cycle).metrics["NDCG@10"] > 0.5
     assert not (tmp_path / ".s.work").exists()
@@ -83,7 +104,7 @@ def test_teachers_of_all_kinds_teach_together(cycle, teacher):
     """Their mean is taken of log-probabilities: a student at that mean has zero loss, whatever a teacher's unit."""
     popular, knn = Popularity.from_data(cycle), ItemKNN.from_data(cycle, decay=0.5)
     batch = collate(training_examples(cycle, 50, "every-position")[:8])
-    module = ScoreDistillation(teacher, [teacher, popular, knn], BY_SCORES, TrainingOptions())
+    module = ScoreDistillation(teacher, [teacher, popular, knn], BY_SCORES)
     found = module(**batch)["score_kl"]
     valid = batch["labels"] > 0
     every = torch.arange(1, 21)

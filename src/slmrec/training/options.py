@@ -315,7 +315,8 @@ class DistillationOptions:
     temperature: float = 1.0
     """Softens teachers' and student's scores before they are compared; only with form "scores"."""
     candidates: int = 2048
-    """Items drawn uniformly a step that scores are compared over, besides the step's targets; only with "scores"."""
+    """Items drawn uniformly a step that scores are compared over, besides the step's targets; all items where there are
+    no more; only with "scores"."""
     start: Literal["pretrained", "teacher-adapters"] = "pretrained"
     """Where the student's adapters and item table begin: afresh, or as the teacher left them."""
     teacher_states: Literal["auto", "cached", "alongside"] = "auto"

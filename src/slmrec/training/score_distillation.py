@@ -1,13 +1,16 @@
 """Distillation by scores: any student follows any teachers, several of them together (`losses/score_kl.py`).
 
-    loss = w_ce L_ce + L_kl        over the step's targets and items drawn uniformly
+    loss = w_ce L_ce + L_kl
 
-The teachers run beside the student in every step: classic ones cost next to nothing, and candidates change each time.
+Both over the same candidates: the step's targets and items drawn uniformly, others in every step; or the whole
+catalogue where it is no larger. So a student is scored once a step, and a fraction of the catalogue costs what it
+costs. The teachers run beside the student: classic ones cost next to nothing.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from slmrec.data import Catalogue
@@ -16,11 +19,11 @@ from slmrec.errors import UserError
 from slmrec.losses import score_kl
 from slmrec.models import DotProductRecommender, Recommender, SLMRec
 from slmrec.training.distillation import check_catalogue
-from slmrec.training.modules import NextItem, item_table, next_item_loss
-from slmrec.training.options import DistillationOptions, TrainingOptions
+from slmrec.training.modules import TrainingModule, item_table
+from slmrec.training.options import DistillationOptions
 
 
-class ScoreDistillation(NextItem):
+class ScoreDistillation(TrainingModule):
     """A student beside its teachers."""
 
     def __init__(
@@ -28,9 +31,8 @@ class ScoreDistillation(NextItem):
         student: DotProductRecommender,
         teachers: Sequence[Recommender],
         options: DistillationOptions,
-        training: TrainingOptions,
     ) -> None:
-        super().__init__(student, training)
+        super().__init__(student)
         self.distillation = options
         # In a tuple: no part of what is trained and saved.
         self._teachers = tuple(teacher.requires_grad_(False).eval() for teacher in teachers)
@@ -40,17 +42,24 @@ class ScoreDistillation(NextItem):
         targets = labels[valid]
         states = self.model(input_ids, lengths)[valid]  # (P, d)
         table = item_table(self.model).table()
-        cross_entropy = next_item_loss(states, targets, table, self.options)
-        drawn = torch.randint(1, len(table), (self.distillation.candidates,), device=targets.device)
-        candidates = torch.cat([targets, drawn]).unique()  # (C,)
+        candidates = self._candidates(targets, len(table) - 1)  # (C,)
+        scores = states @ table[candidates].T  # (P, C)
+        cross_entropy = F.cross_entropy(scores.float(), torch.searchsorted(candidates, targets))
         with torch.no_grad():
-            scores = []
+            theirs = []
             for teacher in self._teachers:
                 teacher.to(input_ids.device)
-                scores.append(teacher.position_scores(input_ids, lengths, candidates)[valid].float())  # (P, C)
-        kl = score_kl(torch.stack(scores), states @ table[candidates].T, self.distillation.temperature)
+                theirs.append(teacher.position_scores(input_ids, lengths, candidates)[valid].float())  # (P, C)
+        kl = score_kl(torch.stack(theirs), scores, self.distillation.temperature)
         loss = self.distillation.cross_entropy * cross_entropy + kl
         return {"loss": loss, "cross_entropy": cross_entropy, "score_kl": kl}
+
+    def _candidates(self, targets: Tensor, num_items: int) -> Tensor:
+        """Item indices in rising order, the targets among them."""
+        drawn = self.distillation.candidates
+        if drawn >= num_items:
+            return torch.arange(1, num_items + 1, device=targets.device)
+        return torch.cat([targets, torch.randint(1, num_items + 1, (drawn,), device=targets.device)]).unique()
 
 
 def check_teachers(teachers: Sequence[Recommender], catalogue: Catalogue, max_length: int) -> None:

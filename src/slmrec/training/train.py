@@ -231,7 +231,7 @@ def distill_scores(
         teachers: trained models of any kind that scores every position; they stay as they are.
         data: the data set that they were trained on.
         out: model folder of the student.
-        student: shape and training.
+        student: shape and training, whose `loss` plays no part: see `training/score_distillation.py`.
         distillation: `cross_entropy`, `temperature` and `candidates`; its other fields play no part.
         items: where an LLM student's item table starts; None: random vectors. A classic one's starts afresh.
         progress: told after every step.
@@ -251,7 +251,7 @@ def distill_scores(
     else:
         start = partial(build_classic, data, student, classic_text(data, student, progress))
     return _train(
-        lambda: ScoreDistillation(start(), teachers, distillation, student.training),
+        lambda: ScoreDistillation(start(), teachers, distillation),
         data,
         {
             "student": asdict(student),
