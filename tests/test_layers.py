@@ -17,6 +17,7 @@ LAYERS = [
     "training",
     "recipe",
     "pipeline",
+    "tuning",
     "studies",
     "cli",
 ]

@@ -4,7 +4,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -174,6 +174,17 @@ def convert(value: Any, wanted: Any, what: str) -> Any:
             return number
     names = {int: "a whole number", float: "a number", str: "text"}
     raise UserError(f"{what} is {value!r}, but must be {names[wanted]}")
+
+
+def override(options: T, values: Mapping[str, Any]) -> T:
+    """A frozen dataclass with values replaced by dotted name."""
+    own = {name: value for name, value in values.items() if "." not in name}
+    for parent in {name.partition(".")[0] for name in values if "." in name}:
+        inner = {
+            name.removeprefix(f"{parent}."): value for name, value in values.items() if name.startswith(f"{parent}.")
+        }
+        own[parent] = override(getattr(options, parent), inner)
+    return replace(options, **own)  # type: ignore[type-var]
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:

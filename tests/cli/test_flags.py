@@ -8,7 +8,7 @@ import pytest
 from slmrec.cli import flags
 from slmrec.cli.main import main, parser
 from slmrec.errors import UserError
-from slmrec.recipe import RUN_SECTIONS, Recipe, as_dict, convert
+from slmrec.recipe import RUN_SECTIONS, Recipe, as_dict, convert, override
 from slmrec.training.options import LLMOptions, SASRecOptions, TrainingOptions
 
 
@@ -191,6 +191,6 @@ def test_a_section_is_judged_alone(recipe):
 
 def test_values_that_contradict_each_other_are_refused():
     with pytest.raises(UserError, match="hidden_size 64 is not a multiple of num_heads 3"):
-        flags.override(SASRecOptions(), {"num_heads": 3})
+        override(SASRecOptions(), {"num_heads": 3})
     with pytest.raises(UserError, match="batch_size 10 does not divide into 4 pieces"):
-        flags.override(SASRecOptions(), {"training.batch_size": 10, "training.gradient_accumulation": 4})
+        override(SASRecOptions(), {"training.batch_size": 10, "training.gradient_accumulation": 4})

@@ -115,7 +115,7 @@ def test_a_model_that_was_trained_but_not_measured_is_only_measured(small, cycle
     def train(*_, **__):
         raise AssertionError("it was trained again")
 
-    monkeypatch.setattr(runner, "train_classic", train)
+    monkeypatch.setattr(runner, "train", train)
     run_study(one, [cycle], 1, tmp_path, Told())
     assert json.loads(measured.read_text())["metrics"] == before["metrics"]
 

@@ -6,8 +6,8 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -87,23 +87,12 @@ def section(arguments: argparse.Namespace, name: str) -> Any:
     Raises:
         UserError: no such recipe, or values that contradict each other.
     """
-    from slmrec.recipe import load_recipe
+    from slmrec.recipe import load_recipe, override
 
     values = {
         key.removeprefix(f"{name}."): value for key, value in overrides(arguments).items() if key.startswith(f"{name}.")
     }
     return override(getattr(load_recipe(arguments.recipe), name), values)
-
-
-def override(options: T, values: Mapping[str, Any]) -> T:
-    """A frozen dataclass with values replaced by dotted name."""
-    own = {name: value for name, value in values.items() if "." not in name}
-    for parent in {name.partition(".")[0] for name in values if "." in name}:
-        inner = {
-            name.removeprefix(f"{parent}."): value for name, value in values.items() if name.startswith(f"{parent}.")
-        }
-        own[parent] = override(getattr(options, parent), inner)
-    return replace(options, **own)  # type: ignore[type-var]
 
 
 def keys(cls: type, prefix: str = "") -> Iterator[Key]:

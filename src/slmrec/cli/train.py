@@ -67,21 +67,16 @@ def run(arguments: argparse.Namespace) -> None:
     from slmrec.data import Dataset
     from slmrec.models.backbone import check_backbone
     from slmrec.training.cost import classic_cost, llm_cost
-    from slmrec.training.train import train_classic, train_item_knn, train_llm, train_popularity
+    from slmrec.training.train import train
 
     data = Dataset.load(arguments.data)
     with watching() as progress:
         progress.stage(1, 1, f"Training {kind} on {data.name}")
-        if kind == "popularity":
-            train_popularity(data, out)
-        elif kind == "item-knn":
-            train_item_knn(data, options, out)
-        elif kind == "llm":
-            table = item_table(arguments.item_table, data)
+        table = item_table(arguments.item_table, data) if kind == "llm" else None
+        if kind == "llm":
             config = check_backbone(options.backbone, options.layers, progress.say)
             progress.say(f"to train: {llm_cost(data, options, config)}")
-            train_llm(data, options, out, table, progress.progress)
-        else:
+        elif kind not in ("popularity", "item-knn"):
             progress.say(f"to train: {classic_cost(data, options)}")
-            train_classic(data, options, out, progress.progress)
+        train(data, options, out, table, progress.progress)
     print(show.training(out))

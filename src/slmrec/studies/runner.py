@@ -29,14 +29,7 @@ from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.results import summary
 from slmrec.training.cost import classic_cost, llm_cost
 from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions, StudentOptions
-from slmrec.training.train import (
-    distill,
-    distill_scores,
-    train_classic,
-    train_item_knn,
-    train_llm,
-    train_popularity,
-)
+from slmrec.training.train import distill, distill_scores, train
 
 SHARED = ("backbone", "pretrained", "max_length", "reading", "prompt_before", "prompt_after")
 """What a student has from its teacher."""
@@ -175,22 +168,18 @@ class _Runner:
 
     def _train(self, data: Dataset, trial: Trial, seed: int, folder: Path) -> Recommender:
         options, progress = trial.options, self.monitor.progress
-        if options is None:
-            return train_popularity(data, folder)
-        if isinstance(options, ItemKNNOptions):
-            return train_item_knn(data, options, folder)
-        options = replace(options, training=replace(options.training, seed=seed))
+        if isinstance(options, ClassicOptions | StudentOptions):
+            options = replace(options, training=replace(options.training, seed=seed))
         teachers = [self._load(data, need, seed) for need in trial.teachers]
         items: Any = self._load(data, trial.items, seed).items if trial.items else None
         if not teachers:
-            if isinstance(options, ClassicOptions):
-                return train_classic(data, options, folder, progress)
-            assert isinstance(options, LLMOptions)
-            return train_llm(data, options, folder, items, progress)
+            assert not isinstance(options, StudentOptions) or isinstance(options, LLMOptions)
+            return train(data, options, folder, items, progress)
         if isinstance(options, ClassicOptions | LLMOptions):
             return distill_scores(teachers, data, folder, options, trial.distillation, items, progress)
         (teacher,) = teachers
         assert isinstance(teacher, SLMRec)
+        assert isinstance(options, StudentOptions)
         return distill(teacher, data, folder, options, trial.distillation, items, progress)
 
     def _load(self, data: Dataset, need: str, seed: int) -> Recommender:

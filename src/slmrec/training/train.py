@@ -147,6 +147,33 @@ def train_llm(
     return model
 
 
+def train(
+    data: Dataset,
+    options: ClassicOptions | ItemKNNOptions | LLMOptions | None,
+    out: Path,
+    items: ItemTable | None = None,
+    progress: Progress | None = None,
+) -> Recommender:
+    """Train a model of the kind that its options are of; None: popularity.
+
+    Args:
+        data: the data set.
+        options: shape and training.
+        out: model folder.
+        items: where an LLM recommender's item table starts; the others start their own.
+        progress: told after every step.
+    """
+    match options:
+        case None:
+            return train_popularity(data, out)
+        case ItemKNNOptions():
+            return train_item_knn(data, options, out)
+        case LLMOptions():
+            return train_llm(data, options, out, items, progress)
+        case _:
+            return train_classic(data, options, out, progress)
+
+
 def distill(
     teacher: SLMRec,
     data: Dataset,
