@@ -108,7 +108,7 @@ def test_what_cannot_be_searched_is_refused(cycle, tmp_path):
     with pytest.raises(UserError, match="every option that is searched for sasrec is fixed"):
         tune(cycle, "sasrec", SMALL, tmp_path, trials=1, monitor=Told(), fixed=tuple(SPACES["sasrec"]))
     search(cycle, tmp_path / "a", 1)
-    with pytest.raises(UserError, match="another search with another|holds a search with another seed"):
+    with pytest.raises(UserError, match="holds a search with another seed"):
         search(cycle, tmp_path / "a", 1, seed=1)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("mine")
