@@ -80,7 +80,7 @@ def test_several_teachers_count_by_their_mean(cycle, teacher):
 
 @pytest.mark.parametrize("kind", ["sasrec", "esasrec", "gru4rec", "caser", "llm"])
 def test_students_of_any_kind_come_near_their_teachers(kind, cycle, llama, teacher, tmp_path):
-    training = TrainingOptions(epochs=40 if kind == "caser" else 12, batch_size=16, learning_rate=1e-2)
+    training = TrainingOptions(epochs=12, batch_size=16, learning_rate=1e-2)
     classic = {"hidden_size": 16, "dropout": 0.0, "training": training}
     options = {
         "sasrec": SASRecOptions(num_blocks=1, **classic),

@@ -2,11 +2,12 @@
 
     horizontal filters, n_h of each height h = 1..W:  o = max over places of ReLU(conv), what happened somewhere in it
     vertical filters, n_v of them:                    õ = weighted sums of the W vectors, dimension by dimension
-    z = ReLU(W [o; õ] + b)                            scored as (V z + c) · v_i
+    z = ReLU(W [o; õ] + b)                            scored as norm(V z + c) · v_i
 
 What differs from the paper: no user embedding, so that users never seen work and a history is all that is needed; z is
-computed at every position and mapped to the one item table's width, where the paper has a second table; every position
-is supervised over the whole catalogue. Before its first item a window is filled with zeros, as in the paper.
+computed at every position, mapped to the one item table's width, where the paper has a second table, and normed, or the
+first epochs would learn popularity alone; every position is supervised over the whole catalogue. Before its first item
+a window is filled with zeros, as in the paper.
 """
 
 import torch
@@ -45,6 +46,7 @@ class Caser(Classic):
         found = config.horizontal_filters * window + config.vertical_filters * size
         self.hidden = nn.Linear(found, size)
         self.output = nn.Linear(size, size)
+        self.norm = nn.LayerNorm(size)
         self.post_init()
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
@@ -59,4 +61,4 @@ class Caser(Classic):
         sums = self.vertical(padded.reshape(batch * size, 1, -1))  # (B D, n_v, L)
         found.append(sums.view(batch, -1, length))
         states = self.dropout(torch.cat(found, dim=1).transpose(1, 2))  # (B, L, n_h W + n_v D)
-        return self.output(self.dropout(F.relu(self.hidden(states))))
+        return self.norm(self.output(self.dropout(F.relu(self.hidden(states)))))

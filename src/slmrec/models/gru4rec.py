@@ -2,7 +2,8 @@
 
 The strong reading of it: every position is supervised by the next item over the whole catalogue instead of one pairwise
 loss with the batch's other items as negatives, the input is the item's vector and not a one-hot code, and the GRU's
-state goes through a linear map to the width of the one item table, which scores it.
+state goes through a linear map to the width of the one item table, which scores it, and a final norm: without it all
+scores begin so near to one another that the first epochs learn popularity alone.
 """
 
 from torch import Tensor, nn
@@ -37,9 +38,10 @@ class GRU4Rec(Classic):
             dropout=config.dropout if config.num_layers > 1 else 0.0,
         )
         self.output = nn.Linear(config.state_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size)
         self.post_init()
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         # Padding is on the right: no state of an item has seen it.
         states, _ = self.gru(self.dropout(self.read(input_ids)))  # (B, L, state_size)
-        return self.output(self.dropout(states))
+        return self.norm(self.output(self.dropout(states)))
