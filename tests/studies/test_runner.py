@@ -173,16 +173,26 @@ def test_llm_trials_students_and_looks_inside(cycle, llama, tmp_path):
     ]
     told = Told()
     study = Study(
-        "inside", "?", trials, looks, [("student", "teacher")], {"teacher": 2.0, "first layer": 1.0}, "layers"
+        "inside",
+        "?",
+        trials,
+        looks,
+        [("student", "teacher")],
+        {"teacher": 2.0, "first layer": 1.0},
+        "layers",
+        inside=True,
     )
     path = run_study(study, [cycle], 1, tmp_path, told)
     result = json.loads(path.read_text())
     found = result["data"]["cycle"]["models"]
     assert found["student"]["layers"] == found["by scores"]["layers"] == found["first layer"]["layers"] == 1
     assert found["first layer"]["mean"] != found["first layer, raw"]["mean"]
+    assert len(found["teacher"]["layer_roles"]["block_influence"]) == 2
+    assert "layer_roles" not in found["SASRec"]
     written = pages(result)
     assert written.keys() == {"inside.md", "inside-cycle.svg"}
     assert "| student | teacher |" in written["inside.md"]
+    assert "What each layer of teacher does" in written["inside.md"]
     assert "one seed" in written["inside.md"]  # and no verdict from it
     assert written["inside-cycle.svg"].count("first layer") >= 2
     assert pages(result) == written

@@ -2,6 +2,7 @@
 
 from slmrec.evaluation.comparison import Comparison, compare
 from slmrec.evaluation.latency import Latency, request_latency
+from slmrec.evaluation.layer_roles import LayerRoles, layer_roles
 from slmrec.evaluation.metrics import METRICS, NOT_FOUND
 from slmrec.evaluation.over_seeds import SeedComparison, compare_over_seeds, holm
 from slmrec.evaluation.protocol import Evaluation, evaluate
@@ -13,11 +14,13 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Latency",
+    "LayerRoles",
     "SeedComparison",
     "compare",
     "compare_over_seeds",
     "evaluate",
     "holm",
+    "layer_roles",
     "ranks_frame",
     "request_latency",
     "strata",

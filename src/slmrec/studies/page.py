@@ -40,6 +40,10 @@ def _page(result: Mapping[str, Any], plots: Mapping[str, str]) -> str:
         lines += ["", f"## {name}", ""]
         lines += [f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions.", ""]
         lines += [f"![NDCG@10 of each model on {name}]({plots[name]})", "", *_models(data)]
+        if result["inside"]:
+            for model, told in data["models"].items():
+                if "layer_roles" in told:
+                    lines += ["", *_layers(model, told["layer_roles"])]
         if data["comparisons"]:
             lines += ["", *_comparisons(data["comparisons"], "NDCG@10, all cases")]
         if data["comparisons_cold"]:
@@ -71,6 +75,22 @@ def _models(data: Mapping[str, Any]) -> list[str]:
             f"{sum(seconds) / len(seconds):,.0f}" if seconds else "–",
         ]
         lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _layers(name: str, roles: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"What each layer of {name} does: how far it turns a state (block influence, 1 - cosine of what enters and "
+        "what leaves), how alike the state after it is to the one before (linear CKA), and what it adds to the true "
+        "item's margin over the mean item.",
+        "",
+        "| layer | block influence | CKA with the layer before | contribution |",
+        "|---|---|---|---|",
+        f"| the input | – | – | {roles['contribution'][0]:+.3f} |",
+    ]
+    for layer, influence in enumerate(roles["block_influence"], 1):
+        alike, adds = roles["cka"][layer][layer - 1], roles["contribution"][layer]
+        lines.append(f"| {layer} | {influence:.3f} | {alike:.3f} | {adds:+.3f} |")
     return lines
 
 

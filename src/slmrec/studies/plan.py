@@ -79,6 +79,8 @@ class Study:
     axis: dict[str, float] = field(default_factory=dict)
     """Where each model stands on the plot's horizontal axis; empty: one below the other."""
     axis_title: str = ""
+    inside: bool = False
+    """Whether the page tells what each decoder layer does."""
 
     def __post_init__(self) -> None:
         known = [trial.name for trial in self.trials]
@@ -125,6 +127,7 @@ class Study:
             pairs=[pair for pair in self.pairs if set(pair) <= wanted],
             axis={name: place for name, place in self.axis.items() if name in wanted},
             axis_title=self.axis_title,
+            inside=self.inside,
         )
 
 

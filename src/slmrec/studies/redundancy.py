@@ -21,7 +21,7 @@ def study(recipe: Recipe) -> Study:
     pairs = [(look.name, name) for look in looks]
     axis = {_without((layer,)): float(layer + 1) for layer in range(whole) if whole > 1}
     question = "What is lost when a trained model does without some of its layers?"
-    return Study("redundancy", question, trials, looks, pairs, axis, "the layer left out")
+    return Study("redundancy", question, trials, looks, pairs, axis, "the layer left out", inside=True)
 
 
 def _without(layers: tuple[int, ...]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from slmrec.data import Dataset
@@ -36,7 +37,10 @@ def summary(
             continue
         models = {}
         for name in dict.fromkeys(entry["model"] for entry in measured[data.name]):
-            models[name] = _model([entry for entry in measured[data.name] if entry["model"] == name])
+            seeds = [entry for entry in measured[data.name] if entry["model"] == name]
+            models[name] = _model(seeds)
+            if study.inside and "layer_roles" in seeds[0]:
+                models[name]["layer_roles"] = _roles([entry["layer_roles"] for entry in seeds])
             for by in ("target_count", "history_length"):
                 levels = strata(ranks[data.name].filter(model=name), by)
                 models[name][by] = {
@@ -65,6 +69,7 @@ def summary(
         "question": study.question,
         "axis": study.axis,
         "axis_title": study.axis_title,
+        "inside": study.inside,
         "data": found,
         "trials": trials,
         "looks": [asdict(look) for look in study.looks],
@@ -98,6 +103,11 @@ def _model(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     told["mean"] = {name: round(mean(each), 5) for name, each in values.items()}
     told["sd"] = {name: round(stdev(each), 5) for name, each in values.items()} if len(seeds) > 1 else None
     return told
+
+
+def _roles(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`LayerRoles`, each number its mean over seeds."""
+    return {name: np.mean([seed[name] for seed in seeds], axis=0).round(4).tolist() for name in seeds[0]}
 
 
 def _comparisons(ranks: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from slmrec.data import Dataset
 from slmrec.data.parquet import write_parquet
 from slmrec.data.variations import share_of_users, shuffled
 from slmrec.errors import UserError
-from slmrec.evaluation import evaluate, ranks_frame, request_latency
+from slmrec.evaluation import evaluate, layer_roles, ranks_frame, request_latency
 from slmrec.files import read_json, write_json
 from slmrec.models import Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
@@ -164,7 +164,10 @@ class _Runner:
             model = self._train(_seen_by(data, trial), trial, seed, folder)
         training = read_json(folder / "training.json", "model folder")
         training = {key: training[key] for key in ("seconds", "steps", "best_epoch", "log")}
-        self._measure(data, trial, seed, model, {"training": training}, {})
+        told: dict[str, Any] = {"training": training}
+        if isinstance(model, SLMRec):
+            told["layer_roles"] = asdict(layer_roles(model, data))
+        self._measure(data, trial, seed, model, told, {})
 
     def _train(self, data: Dataset, trial: Trial, seed: int, folder: Path) -> Recommender:
         options, progress = trial.options, self.monitor.progress
