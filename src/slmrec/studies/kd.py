@@ -7,6 +7,8 @@ from slmrec.studies.plan import Study, Trial
 from slmrec.studies.students import by_scores, student_alone
 
 TEMPERATURES = (0.5, 1.0, 2.0, 4.0)
+WHOLE = 10**9
+"""Candidates that hold any catalogue."""
 
 
 def study(recipe: Recipe) -> Study:
@@ -29,6 +31,7 @@ def study(recipe: Recipe) -> Study:
     ways["scores, no cross-entropy"] = replace(by_scores(recipe), cross_entropy=0.0)
     ways["scores, cross-entropy 1"] = replace(by_scores(recipe), cross_entropy=1.0)
     ways["scores, 256 candidates"] = replace(by_scores(recipe), candidates=256)
+    ways["scores, all items"] = replace(by_scores(recipe), candidates=WHOLE)
     trials += [
         Trial(name, shape, items="SASRec", teachers=("teacher",), distillation=way) for name, way in ways.items()
     ]

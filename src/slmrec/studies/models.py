@@ -12,6 +12,9 @@ from slmrec.training.options import ClassicOptions, ItemKNNOptions
 
 SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
 
+NEWEST = 3
+"""Events of a user who has just come."""
+
 
 def study(recipe: Recipe) -> Study:
     """Every kind of model on one protocol."""
@@ -59,8 +62,10 @@ def study(recipe: Recipe) -> Study:
         ("SASRec taught by all", "SASRec taught by SASRecs"),
         ("LLM taught by all", "SASRec taught by all"),
         ("LLM taught by all", "SASRec taught by SASRecs"),
+        ("LLM taught by SASRecs", "SASRec taught by SASRecs"),
         ("SASRec taught by all", "three SASRecs + text and the LLM together"),
         ("LLM taught by all", "three SASRecs + text and the LLM together"),
     ]
+    pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]
     question = "Which model is best, and what does a language model give that classic models taught alike do not?"
     return Study("models", question, trials, looks, pairs)
