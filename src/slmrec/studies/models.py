@@ -50,6 +50,8 @@ def study(recipe: Recipe) -> Study:
         Look("three SASRecs + text together", SASRECS),
         Look("three SASRecs + text and the LLM together", together),
     ]
+    newcomers = ("SASRec + text", "LLM + text", "SASRec taught by SASRecs", "SASRec taught by all", "LLM taught by all")
+    looks += [Look(f"{name}, newest {NEWEST}", (name,), newest=NEWEST) for name in newcomers]
     best = "SASRec + text"
     pairs = [
         ("SASRec + text", "SASRec"),
