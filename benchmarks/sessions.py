@@ -1,0 +1,85 @@
+"""Session-based recommendation on YooChoose 1/64 by the session papers' protocol: every prefix of every test session,
+all items, seen ones not masked, HR@20 (their P@20) and MRR@20.
+
+    python benchmarks/sessions.py SOURCE [--kind sasrec] [--work FOLDER] [--result FILE] [--KIND.KEY VALUE …]
+
+The source has train and test sessions alone; preparation holds the last of the training sessions out for validation.
+They tell how many epochs are best, and the model that is tested is then trained on them too, for so many.
+"""
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from slmrec.data import Dataset, prepare_source
+from slmrec.data.split import SPLITS
+from slmrec.evaluation import evaluate
+from slmrec.files import write_json
+from slmrec.models import load
+from slmrec.provenance import provenance
+from slmrec.recipe import load_recipe
+from slmrec.training.train import train
+
+PUBLISHED = {"SR-GNN": {"HR@20": 0.7057, "MRR@20": 0.3094}, "best MRR@20 printed": {"MRR@20": 0.3261}}
+RESULT = Path(__file__).parent / "results" / "sessions.json"
+
+
+def main() -> None:
+    """Hold out, train, test."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source")
+    parser.add_argument("--kind", default="sasrec")
+    parser.add_argument("--work", type=Path, default=Path("runs/sessions"))
+    parser.add_argument("--result", type=Path, default=RESULT)
+    arguments, rest = parser.parse_known_args()
+    keys = [key.removeprefix("--").replace("-", "_") for key in rest[::2]]
+    recipe = load_recipe("default", dict(zip(keys, rest[1::2], strict=True)))
+    options = getattr(recipe, arguments.kind)
+    data = prepare_source(arguments.source, preparation=replace(recipe.preparation, min_length=2))
+    searched = arguments.work / f"{arguments.kind}-searched"
+    if not (searched / "config.json").exists():
+        train(data, options, searched, progress=tell)
+    training = json.loads((searched / "training.json").read_text())
+    epochs = round(training["best_epoch"])
+    print(f"\nbest after {epochs} epochs")
+    final = arguments.work / f"{arguments.kind}-{epochs}"
+    fixed = replace(options, training=replace(options.training, epochs=epochs, patience=0))
+    model = (
+        load(final) if (final / "config.json").exists() else train(with_validation(data), fixed, final, progress=tell)
+    )
+    evaluation = evaluate(model, data, "test", seen="kept")
+    found = json.loads(arguments.result.read_text()) if arguments.result.exists() else {"published": PUBLISHED}
+    found[arguments.kind] = {
+        "cases": len(evaluation.ranks),
+        "HR@20": evaluation.metrics["HR@20"],
+        "MRR@20": mrr_at_20(evaluation.ranks),
+        "epochs": epochs,
+        "valid_NDCG@10": [row["valid_NDCG@10"] for row in training["log"] if "valid_NDCG@10" in row],
+        "options": asdict(options),
+        "provenance": provenance(),
+    }
+    write_json(arguments.result, found)
+    print(arguments.kind, {key: found[arguments.kind][key] for key in ("cases", "HR@20", "MRR@20", "epochs")})
+
+
+def tell(done: int, total: int, note: str) -> None:
+    """Progress on one line."""
+    print(done, total, note, end="\r", flush=True)
+
+
+def with_validation(data: Dataset) -> Dataset:
+    """The data with its validation sessions among those that are trained on."""
+    split = np.where(data.split == SPLITS["valid"], SPLITS["train"], data.split).astype(data.split.dtype)
+    return replace(data, name=f"{data.name}, all training sessions", split=split)
+
+
+def mrr_at_20(ranks: np.ndarray) -> float:
+    """Mean reciprocal rank, 0 below the twentieth place; ranks count from 0."""
+    return float(np.where(ranks < 20, 1 / (ranks + 1), 0).mean())
+
+
+if __name__ == "__main__":
+    main()
