@@ -107,7 +107,7 @@ def _rows(claim: Claim) -> Iterator[list[str]]:
     for name, data in json.loads(path.read_text())["data"].items():
         for found in data["comparisons"]:
             if (found["model"], found["baseline"]) in claim.pairs:
-                relative = f"({100 * found['relative']:+.0f} %)"
+                relative = "" if found["relative"] is None else f"({100 * found['relative']:+.0f} %)"
                 yield [
                     name,
                     f"{found['model']} − {found['baseline']}: {found['difference']:+.4f} {relative}",

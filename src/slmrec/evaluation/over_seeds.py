@@ -29,8 +29,8 @@ class SeedComparison:
     baseline_mean: float
     difference: float
     """model_mean − baseline_mean."""
-    relative: float
-    """The difference as a share of baseline_mean."""
+    relative: float | None
+    """The difference as a share of baseline_mean; None where that is 0."""
     low: float
     """Lower end of the 95 % interval of the difference (percentile bootstrap over users and seeds)."""
     high: float
@@ -127,7 +127,7 @@ def _compare(
         model_mean=float(ours.by_seed.mean()),
         baseline_mean=float(base),
         difference=float(difference),
-        relative=float(difference / base) if base else float("nan"),
+        relative=float(difference / base) if base else None,
         low=low,
         high=high,
         effect=float((means / cases).mean() / spread) if spread else 0.0,

@@ -36,6 +36,7 @@ def study(recipe: Recipe) -> Study:
         (everything, "D_cos + D_norm"),
         (everything, "D_cos + L_ms"),
         (everything, "teacher"),
+        (everything, "SASRec"),
     ]
     question = "Does a student gain by distillation over cross-entropy alone, and by which part of the loss?"
     return Study("ablation", question, trials, (), pairs)

@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import NullLocator, ScalarFormatter
 
 LEVEL = 0.05
 """Corrected p below which a difference is called one."""
-_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "slmrec", "font.size": 9, "text.parse_math": False}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "slmrec",
+    "font.size": 9,
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 _COLOUR = {"slmrec": "#b5542c", "ensemble": "#7a7a7a", "popularity": "#7a7a7a"}
 _CLASSIC = "#3b6ea5"
 
@@ -33,7 +41,7 @@ def _page(result: Mapping[str, Any], plots: Mapping[str, str]) -> str:
         result["question"],
         "",
         f"`slmrec study {result['study']}`; full catalogue, seen items masked, ties against the model; on "
-        f"{machine['cores']} cores of {machine['cpu']}, torch {machine['torch']}, "
+        f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''} of {machine['cpu']}, torch {machine['torch']}, "
         f"{result['written']['finished'][:10]}.",
     ]
     for name, data in result["data"].items():
@@ -112,7 +120,7 @@ def _comparisons(comparisons: list[Mapping[str, Any]], title: str) -> list[str]:
             found["model"],
             found["baseline"],
             f"{found['difference']:+.4f}",
-            f"{100 * found['relative']:+.1f}",
+            "–" if found["relative"] is None else f"{100 * found['relative']:+.1f}",
             f"{found['low']:+.4f} to {found['high']:+.4f}",
             f"{found['effect']:+.2f}",
             f"{found['p_corrected']:.4f}",
@@ -137,39 +145,80 @@ def _strata(levels: Mapping[str, Any]) -> list[str]:
 
 
 def _plot(result: Mapping[str, Any], data: str) -> str:
-    """Quality along the study's axis, or against the time of one request."""
+    """Quality along the study's axis; or each model's, and beside it quality against the time of one request."""
     models = result["data"][data]["models"]
     axis = {name: place for name, place in result["axis"].items() if name in models}
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(7, 4), layout="constrained")
-        axes = figure.subplots()
-        places = axis or {
-            name: model["mean"]["request_ms"] for name, model in models.items() if "request_ms" in model["mean"]
-        }
-        for name, model in models.items():
-            level, spread = model["mean"]["NDCG@10"], (model["sd"] or {}).get("NDCG@10", 0)
-            colour = _COLOUR.get(model["kind"], _CLASSIC)
-            if name in places:
-                axes.errorbar(places[name], level, yerr=spread, fmt="o", color=colour, capsize=2, markersize=4)
-                axes.annotate(name, (places[name], level), (4, 4), textcoords="offset points", color=colour, fontsize=7)
-            else:
-                axes.axhline(level, color=colour, linewidth=0.8, linestyle=":")
-                axes.annotate(
-                    name, (0.01, level), xycoords=axes.get_yaxis_transform(), va="bottom", color=colour, fontsize=7
-                )
-        if len(set(places.values())) > 1 and min(places.values()) > 0:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(ScalarFormatter())
-            if axis:
-                axes.set_xticks(sorted(set(axis.values())))
-                axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.margins(x=0.15)
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel(result["axis_title"] if axis else "one request on one thread, ms")
-        axes.set_ylabel("test NDCG@10")
-        axes.set_title(data, loc="left")
+        if axis:
+            figure = Figure(figsize=(8, 4), layout="constrained")
+            _along(figure.subplots(), models, axis, result["axis_title"])
+        else:
+            figure = Figure(figsize=(10, max(2.6, 0.9 + 0.24 * len(models))), layout="constrained")
+            left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+            _levels(left, models)
+            _frontier(right, models)
+        figure.suptitle(data, x=0.01, ha="left")
         buffer = io.StringIO()
         unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(buffer, metadata=unknown)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _along(axes: Axes, models: Mapping[str, Any], axis: Mapping[str, float], title: str) -> None:
+    """Models with a place on the axis as points, the others as lines across."""
+    for name, model in models.items():
+        level, spread, colour = _level(model)
+        if name in axis:
+            axes.errorbar(axis[name], level, yerr=spread, fmt="o", color=colour, capsize=2, markersize=4)
+            axes.annotate(name, (axis[name], level), (4, 4), textcoords="offset points", color=colour, fontsize=7)
+        else:
+            axes.axhline(level, color=colour, linewidth=0.8, linestyle=":")
+            place = axes.get_yaxis_transform()
+            axes.annotate(name, (0.01, level), xycoords=place, va="bottom", color=colour, fontsize=7)
+    places = sorted(set(axis.values()))
+    if len(places) > 1 and places[0] > 0:
+        axes.set_xscale("log")
+        axes.set_xticks(places)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(x=0.12)
+    axes.set_ylim(0, 1.12 * max(model["mean"]["NDCG@10"] for model in models.values()))
+    axes.set_xlabel(title)
+    axes.set_ylabel("test NDCG@10")
+
+
+def _levels(axes: Axes, models: Mapping[str, Any]) -> None:
+    """One row a model, the best on top, with every seed beside the mean."""
+    ranked = sorted(models, key=lambda name: models[name]["mean"]["NDCG@10"])
+    for place, name in enumerate(ranked):
+        level, _, colour = _level(models[name])
+        seeds = [seed["NDCG@10"] for seed in models[name]["seeds"].values()]
+        axes.plot(seeds, [place] * len(seeds), "|", color=colour, markersize=8)
+        axes.plot(level, place, "o", color=colour, markersize=4)
+    axes.set_yticks(range(len(ranked)), ranked)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("test NDCG@10; a stroke a seed")
+
+
+def _frontier(axes: Axes, models: Mapping[str, Any]) -> None:
+    """Quality against time; named are the models that no other beats in both."""
+    timed = {name: model["mean"]["request_ms"] for name, model in models.items() if "request_ms" in model["mean"]}
+    best = -1.0
+    for name in sorted(timed, key=timed.__getitem__):
+        level, _, colour = _level(models[name])
+        axes.plot(timed[name], level, "o", color=colour, markersize=4)
+        if level > best:
+            best = level
+            axes.annotate(name, (timed[name], level), (4, 4), textcoords="offset points", color=colour, fontsize=7)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.margins(x=0.3, y=0.15)
+    axes.set_xlabel("one request on one thread, ms")
+    axes.set_ylabel("test NDCG@10")
+
+
+def _level(model: Mapping[str, Any]) -> tuple[float, float, str]:
+    """Mean, spread over seeds, and the colour of its kind."""
+    spread = (model["sd"] or {}).get("NDCG@10", 0.0)
+    return model["mean"]["NDCG@10"], spread, _COLOUR.get(model["kind"], _CLASSIC)
