@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 import slmrec.losses.cross_entropy as chunking
 from slmrec.losses import (
+    contrastive_loss,
     cosine_loss,
     gbce,
     multi_supervision_loss,
     norm_loss,
+    relational_loss,
     sampled_softmax_cross_entropy,
     score_kl,
     slmrec_objective,
@@ -192,3 +194,47 @@ def test_score_kl_by_hand_and_against_torch():
         )
         torch.testing.assert_close(score_kl(teachers, student, temperature), temperature**2 * theirs)
     assert score_kl(student[None] + 3, student).abs() < 1e-6  # a constant more says nothing
+
+
+class TestContrastive:
+    def test_by_hand(self):
+        # cosines: s0 with t0, t1 = 1, 0; s1 with t0, t1 = 0.6, 0.8; temperature 0.5 doubles them.
+        teacher = torch.tensor([[2.0, 0.0], [0.0, 5.0]])
+        student = torch.tensor([[1.0, 0.0], [3.0, 4.0]])
+        first = math.log(1 + math.exp(0 - 2))
+        second = math.log(1 + math.exp(1.2 - 1.6))
+        assert contrastive_loss(teacher, student, 0.5).item() == pytest.approx((first + second) / 2)
+
+    def test_teachers_that_are_all_alike_tell_nothing(self):
+        assert contrastive_loss(torch.ones(6, 3), torch.randn(6, 3)).item() == pytest.approx(math.log(6), rel=1e-5)
+
+    def test_no_gradient_reaches_the_teacher_and_lengths_play_no_part(self):
+        torch.manual_seed(0)
+        teacher, student = torch.randn(5, 4, requires_grad=True), torch.randn(5, 4, requires_grad=True)
+        loss = contrastive_loss(teacher, student)
+        loss.backward()
+        assert teacher.grad is None
+        assert student.grad.abs().max() > 0
+        torch.testing.assert_close(contrastive_loss(3 * teacher, 7 * student), loss)
+
+
+class TestRelational:
+    def test_by_hand(self):
+        # Distances 3, 4, 5 (mean 4) against 1, 1, 1 of an equilateral triangle: errors 1/4, 0, 1/4, all quadratic.
+        teacher = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+        student = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
+        assert relational_loss(teacher, student).item() == pytest.approx((0.25**2 / 2 + 0 + 0.25**2 / 2) / 3, rel=1e-5)
+
+    @given(st.integers(0, 1000), st.floats(0.1, 10))
+    @settings(max_examples=20, deadline=None)
+    def test_turning_moving_and_scaling_change_nothing(self, seed, scale):
+        generator = torch.Generator().manual_seed(seed)
+        teacher = torch.randn(7, 4, generator=generator)
+        turn, _ = torch.linalg.qr(torch.randn(4, 4, generator=generator))
+        assert relational_loss(teacher, scale * teacher @ turn + 3).item() == pytest.approx(0, abs=1e-9)
+
+    def test_widths_may_differ_and_one_position_has_no_relation(self):
+        student = torch.randn(1, 5, requires_grad=True)
+        relational_loss(torch.randn(1, 3), student).backward()
+        assert not student.grad.any()
+        assert relational_loss(torch.randn(4, 3), torch.randn(4, 5)) > 0

@@ -10,7 +10,7 @@ import torch
 from slmrec.data.batches import IGNORED, collate, training_examples
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
-from slmrec.losses import slmrec_objective
+from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import SLMRec, load
 from slmrec.models.items import ItemTable
 from slmrec.training.distillation import Distillation
@@ -88,6 +88,25 @@ def test_the_parts_are_the_objective_of_states_had_one_layer_at_a_time(cycle, ll
         )
     for name, value in wanted.items():
         assert parts[name].item() == pytest.approx(value.item(), rel=1e-4), name
+
+
+def test_contrast_and_relations_are_of_the_last_states_and_count_by_their_weight(cycle, llama, teacher):
+    options = LLMOptions(backbone=str(llama), layers=2, max_length=8, prompt_before="the user")
+    student = build_llm(cycle, options, ItemTable.of(torch.randn(20, 16))).eval()
+    batch, plain = batch_of(cycle), DistillationOptions(blocks=1)
+    valid = batch["labels"] > 0
+    with torch.no_grad():
+        before = Distillation(student, teacher, plain).parts(**batch)
+        ends = [
+            model.hidden(batch["input_ids"], batch["lengths"], (n,))[0][valid]
+            for model, n in ((teacher, 4), (student, 2))
+        ]
+        parts = Distillation(student, teacher, replace(plain, contrastive=0.3, relational=2.0)).parts(**batch)
+    assert "contrastive" not in before
+    assert parts["contrastive"].item() == pytest.approx(contrastive_loss(*ends).item(), rel=1e-4)
+    assert parts["relational"].item() == pytest.approx(relational_loss(*ends).item(), rel=1e-4)
+    wanted = before["loss"] + 0.3 * parts["contrastive"] + 2.0 * parts["relational"]
+    torch.testing.assert_close(parts["loss"], wanted)
 
 
 def test_cached_states_are_the_teachers_to_half_precision(cycle, teacher, tmp_path):

@@ -1,6 +1,7 @@
-"""Ways to distil: states block by block against scores, at several temperatures and weights."""
+"""Ways to distil: states block by block, contrasted or related, against scores at several temperatures and weights."""
 
 from dataclasses import replace
+from typing import Any
 
 from slmrec.recipe import Recipe
 from slmrec.studies.plan import Study, Trial
@@ -19,13 +20,16 @@ def study(recipe: Recipe) -> Study:
         Trial("SASRec", recipe.sasrec),
         Trial("teacher", recipe.teacher, items="SASRec"),
         Trial(alone, shape, items="SASRec"),
-        Trial(
-            states,
-            recipe.student,
-            items="SASRec",
-            teachers=("teacher",),
-            distillation=replace(recipe.distillation, form="paper"),
-        ),
+    ]
+    nothing: dict[str, Any] = {"lambda1": 0.0, "lambda2": 0.0, "lambda3": 0.0}
+    by_states = {
+        states: replace(recipe.distillation, form="paper"),
+        "states, contrastive": replace(recipe.distillation, form="paper", contrastive=1.0, **nothing),
+        "states, relational": replace(recipe.distillation, form="paper", relational=1.0, **nothing),
+    }
+    trials += [
+        Trial(name, recipe.student, items="SASRec", teachers=("teacher",), distillation=way)
+        for name, way in by_states.items()
     ]
     ways = {f"scores, T = {t:g}": replace(by_scores(recipe), temperature=t) for t in TEMPERATURES}
     ways["scores, no cross-entropy"] = replace(by_scores(recipe), cross_entropy=0.0)
@@ -37,5 +41,5 @@ def study(recipe: Recipe) -> Study:
     ]
     both = "scores of teacher and SASRec"
     trials.append(Trial(both, shape, items="SASRec", teachers=("teacher", "SASRec"), distillation=by_scores(recipe)))
-    pairs = [(name, alone) for name in (states, *ways, both)] + [(name, states) for name in (*ways, both)]
+    pairs = [(name, alone) for name in (*by_states, *ways, both)] + [(name, states) for name in (*ways, both)]
     return Study("kd", "Which way of distillation teaches the same student most?", trials, (), pairs)

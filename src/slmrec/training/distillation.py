@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from slmrec.data import Catalogue
 from slmrec.data.batches import IGNORED, Example
 from slmrec.errors import UserError
-from slmrec.losses import slmrec_objective
+from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import Recommender, SLMRec
 from slmrec.training.modules import TrainingModule
 from slmrec.training.options import DistillationOptions, block_ends
@@ -76,7 +76,7 @@ class Distillation(TrainingModule):
         if published:
             student = torch.cat([student[:-1], self.model.final_norm(student[-1:])])
             teacher = torch.cat([teacher[:-1], self._teacher[0].final_norm(teacher[-1:])])
-        return slmrec_objective(
+        parts = slmrec_objective(
             teacher,
             student,
             torch.stack(inner) if inner else final.new_zeros(0, *final.shape),
@@ -88,6 +88,11 @@ class Distillation(TrainingModule):
             lambda3=self.options.lambda3,
             form="published" if published else "paper",
         )
+        for name, loss in (("contrastive", contrastive_loss), ("relational", relational_loss)):
+            if weight := getattr(self.options, name):
+                parts[name] = loss(teacher[-1], student[-1])
+                parts["loss"] = parts["loss"] + weight * parts[name]
+        return parts
 
 
 def check_same_space(teacher: SLMRec, student: SLMRec) -> None:

@@ -307,6 +307,10 @@ class DistillationOptions:
     """Weight of D_norm, the squared L2 distance of block ends."""
     lambda3: float = 0.1
     """Weight of L_ms, the cross-entropy of the inner blocks."""
+    contrastive: float = 0.0
+    """Weight of L_con beside the paper's terms: each last state is told from the batch's others by its teacher's."""
+    relational: float = 0.0
+    """Weight of L_rel beside the paper's terms: last states lie among themselves as the teacher's do."""
     form: Literal["paper", "published", "scores"] = "paper"
     """The paper's equations; its published code: sums over blocks, unsquared distance, last block after its norm; or
     "scores": any student follows the scores of any teachers, several together, and λ1 to λ3 play no part."""
@@ -330,7 +334,7 @@ class DistillationOptions:
         if self.temperature <= 0 or self.candidates < 1:
             given = f"temperature is {self.temperature} and candidates {self.candidates}"
             raise UserError(f"{given}, but they must be above 0 and at least 1")
-        for name in ("lambda1", "lambda2", "lambda3", "cross_entropy"):
+        for name in ("lambda1", "lambda2", "lambda3", "contrastive", "relational", "cross_entropy"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but a loss weight cannot be negative")
 
