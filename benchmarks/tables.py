@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TITLES = {
     "popularity": "popularity",
+    "item_knn": "item-kNN",
     "sasrec": "SASRec",
     "teacher": "teacher",
     "student_ce": "student, cross-entropy alone",

@@ -150,8 +150,9 @@ def test_a_run_may_teach_by_scores_and_know_items_by_text(source, recipe, cycle,
     out = run(str(source), tmp_path / "run", changed, recipe_name="scores", monitor=Watcher())
     log = json.loads((out / "student" / "training.json").read_text())["log"]
     assert "score_kl" in log[0]
-    known = load(out / "student").items.text[1:]
-    assert sorted(known.tolist()) == sorted(rings)
+    known = load(out / "student").items.text[1:]  # whitened; the five rings of four items are still told apart
+    assert len({tuple(round(number, 4) for number in row) for row in known.tolist()}) == 5
+    assert not known.isnan().any()
     assert "The student follows the teacher’s scores" in (out / "report.html").read_text()
     reader = replace(recipe.teacher, reading="last-prompt-token", prompt_after="next item ?")
     with pytest.raises(UserError, match="compares the scores of every-position"):

@@ -34,11 +34,12 @@ from slmrec.training.train import (
     distill_scores,
     student_shape,
     train_classic,
+    train_item_knn,
     train_llm,
     train_popularity,
 )
 
-MODELS = ("popularity", "sasrec", "teacher", "student_ce", "student")
+MODELS = ("popularity", "item_knn", "sasrec", "teacher", "student_ce", "student")
 """Every run's models, in the order of its tables."""
 
 EXAMPLES = 10
@@ -150,7 +151,7 @@ class _Job:
         student = f"student: {recipe.student.layers} layers"
         titles = {
             "data": f"preparing {self.source}",
-            "sasrec": "SASRec, the classic model, and popularity",
+            "sasrec": "SASRec, item-kNN and popularity, the classic models",
             "teacher": teacher_title,
             "student_ce": f"{student}, by cross-entropy alone",
             "student": f"{student}, distilled from the teacher",
@@ -212,7 +213,10 @@ class _Job:
         return data
 
     def _sasrec(self, data: Dataset) -> Recommender:
-        train_popularity(data, self.out / "popularity")
+        if not (self.out / "popularity").exists():
+            train_popularity(data, self.out / "popularity")
+        if not (self.out / "item_knn").exists():
+            train_item_knn(data, self.recipe.item_knn, self.out / "item_knn")
         return train_classic(data, self.recipe.sasrec, self.out / "sasrec", self._progress)
 
     def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> Recommender:

@@ -25,14 +25,14 @@ from slmrec.training.options import (
 )
 
 T = TypeVar("T")
-RUN_SECTIONS = ("preparation", "sasrec", "teacher", "student", "distillation")
+RUN_SECTIONS = ("preparation", "item_knn", "sasrec", "teacher", "student", "distillation")
 """What the main job uses of a recipe."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The main job: prepare, SASRec, teacher, student by cross-entropy alone, distilled student; and every kind of
-    model that is trained by a command of its own."""
+    """The main job: prepare, item-kNN, SASRec, teacher, student by cross-entropy alone, distilled student; and every
+    kind of model that is trained by a command of its own."""
 
     preparation: Preparation = field(default_factory=Preparation)
     """How raw interactions become a data set."""

@@ -7,7 +7,7 @@ import pytest
 from slmrec.cli.main import main
 
 COLUMNS = ["--column", "user_id=user", "--column", "item_id=item", "--column", "timestamp=when"]
-MODELS = ["popularity", "sasrec", "teacher", "student_ce", "student"]
+MODELS = ["popularity", "item_knn", "sasrec", "teacher", "student_ce", "student"]
 
 
 def words(house, out, *more: str) -> list[str]:

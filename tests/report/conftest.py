@@ -21,6 +21,7 @@ MODELS = {  # name: kind, scale of the drawn ranks, parameters (total, without v
     "teacher": ("slmrec", 100, (57_230_912, 28_919_360, 1_943_040), 21.4),
     "student_ce": ("slmrec", 112, (42_903_232, 14_591_680, 1_075_968), 11.3),
     "student": ("slmrec", 104, (42_903_232, 14_591_680, 1_075_968), 11.2),
+    "item_knn": ("item-knn", 96, (269_800, 269_800, 269_800), 0.55),
 }
 NUM_ITEMS = 1349
 FILMS = (
@@ -148,6 +149,7 @@ def build_run(
         training = {
             "seconds": {
                 "popularity": 0.0,
+                "item_knn": 0.0,
                 "sasrec": 61.5,
                 "teacher": 296.0,
                 "student_ce": 133.2,
@@ -177,6 +179,7 @@ def _dump(path: Path, value: Any) -> None:
 def _training_log(name: str, rng: np.random.Generator, log_rows: int) -> list[dict[str, Any]]:
     epochs, start, end, best = {
         "popularity": (0, 0, 0, 0),
+        "item_knn": (0, 0, 0, 0),
         "sasrec": (30, 7.2, 5.9, 0.078),
         "teacher": (6, 6.9, 5.85, 0.075),
         "student_ce": (6, 7.0, 6.05, 0.069),

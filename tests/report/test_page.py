@@ -91,7 +91,7 @@ def hostile_page(hostile_run: Path) -> Page:
 def test_the_table_says_what_the_metrics_say(usual_run: Path, page: Page):
     run = usual_run
     entries = {entry["model"]: entry for entry in json.loads((run / "metrics.json").read_text())}
-    titles = {"popularity": "Popularity", "sasrec": "SASRec", "teacher": "Teacher 8 layers"}
+    titles = {"popularity": "Popularity", "item_knn": "Item-kNN", "sasrec": "SASRec", "teacher": "Teacher 8 layers"}
     titles |= {"student_ce": "Student, cross-entropy", "student": "Student, distilled 4 layers"}
     names = ["HR@1", "HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20", "MRR"]
     header = [" ".join(cell.split()) for cell in page.rows[1]]
@@ -181,7 +181,7 @@ def test_colours_can_be_read_on_their_ground(page: Page):
     """WCAG 2.2: contrast of at least 4.5 for text, by its formula."""
     parts = page.source.split(":root")[1:3]
     themes = [dict(re.findall(r"(--[a-z-]+): (#[0-9a-f]{6})", part)) for part in parts]
-    assert [len(theme) for theme in themes] == [14, 14]
+    assert [len(theme) for theme in themes] == [15, 15]
     for theme in themes:
         grounds = [theme["--surface"], theme["--raised"]]
         for name in set(theme) - {"--surface", "--raised", "--rule", "--hit", "--hit-ink"}:
@@ -236,7 +236,8 @@ def test_a_run_of_metrics_alone(make_run: MakeRun):
     files = ["examples.json", "ranks.parquet", "run.json", "data/dataset.json"]
     run = make_run(models=models, without=[*files, *(f"{model}/training.json" for model in models)])
     page = report(run)
-    assert "Not in this run: popularity, the teacher, the student trained by cross-entropy alone." in page.text
+    absent = "popularity, item-kNN, the teacher, the student trained by cross-entropy alone"
+    assert f"Not in this run: {absent}." in page.text
     assert "No model of this run left a training log" in page.text
     assert "The run holds no examples" in page.text
     assert "no account of how the data was prepared" in page.text
@@ -249,7 +250,7 @@ def test_any_models_make_a_page(make_run: MakeRun, models: list[str]):
 
 
 def test_models_that_find_nothing(make_run: MakeRun):
-    names = ["popularity", "sasrec", "teacher", "student_ce", "student"]
+    names = ["popularity", "item_knn", "sasrec", "teacher", "student_ce", "student"]
     page = report(make_run(scales=dict.fromkeys(names, 1e9), users=4))
     assert "No model of this run puts a single true next item among its first ten." in page.text
 

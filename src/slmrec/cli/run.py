@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "run",
         help="the whole job: prepare, classic model, teacher, students, evaluation, report",
         usage="slmrec run SOURCE --out RUN [--recipe NAME|FILE.toml] [--SECTION.KEY VALUE] …",
-        description="Prepare a source, train SASRec, a deep LLM recommender and two shallow students of it\n"
+        description="Prepare a source, train item-kNN, SASRec, a deep LLM recommender and two shallow students of it\n"
         "(one by cross-entropy alone, one distilled), evaluate all side by side on test and write a report.",
         epilog=EXAMPLES,
         complete=_complete,

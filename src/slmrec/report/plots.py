@@ -57,7 +57,7 @@ _STYLE: dict[Any, Any] = {
 }
 WIDE, NARROW = 400, 280  # widths of figures in CSS pixels: two or four of them stand beside each other
 _DASHES = {"popularity": (0, (1, 2)), "student_ce": (0, (4, 2))}
-_MARKERS = {"popularity": "D", "sasrec": "s", "teacher": "^", "student_ce": "o", "student": "o"}
+_MARKERS = {"popularity": "D", "item_knn": "P", "sasrec": "s", "teacher": "^", "student_ce": "o", "student": "o"}
 
 
 @dataclass(frozen=True)

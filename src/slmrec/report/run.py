@@ -11,6 +11,7 @@ from slmrec.files import read_json
 
 TITLES = {
     "popularity": ("Popularity", "popularity"),
+    "item_knn": ("Item-kNN", "item-kNN"),
     "sasrec": ("SASRec", "SASRec"),
     "teacher": ("Teacher", "the teacher"),
     "student_ce": ("Student, cross-entropy", "the student trained by cross-entropy alone"),

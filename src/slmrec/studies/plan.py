@@ -40,6 +40,11 @@ class Trial:
     """Share of the users to train on."""
 
     @property
+    def kind(self) -> str:
+        """Popularity, ItemKNN, SASRec, LLM, Student and so on."""
+        return "Popularity" if self.options is None else type(self.options).__name__.removesuffix("Options")
+
+    @property
     def needs(self) -> list[str]:
         """Trials that have to be there before it."""
         return [*filter(None, [self.items]), *self.teachers]

@@ -57,13 +57,7 @@ def summary(
             "comparisons": _comparisons(ranks[data.name], pairs),
             "comparisons_cold": _comparisons(ranks[data.name].filter(pl.col("target_count") <= COLD), pairs),
         }
-    trials = [
-        {
-            **asdict(trial),
-            "kind": type(trial.options).__name__.removesuffix("Options") if trial.options else "Popularity",
-        }
-        for trial in study.trials
-    ]
+    trials = [{**asdict(trial), "kind": trial.kind} for trial in study.trials]
     return {
         "study": study.name,
         "question": study.question,

@@ -144,7 +144,7 @@ class _Runner:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
 
     def _place(self, data: Dataset, what: Trial | Look, seed: int) -> Path:
-        kind = "look" if isinstance(what, Look) else type(what.options).__name__.removesuffix("Options").lower()
+        kind = "look" if isinstance(what, Look) else what.kind.lower()
         return Path(_plain(data.name)) / f"{kind}-{self._digest(data, what)}" / f"seed-{seed}"
 
     def _folder(self, data: Dataset, trial: Trial, seed: int) -> Path:
