@@ -151,3 +151,12 @@ def test_position_scores_are_logarithms_of_the_scores_and_their_mean(data):
 def test_wrong_options_are_refused(values, sentence):
     with pytest.raises(UserError, match=sentence):
         ItemKNNOptions(**values)
+
+
+def test_log_scores_are_the_last_positions(data):
+    for model in (ItemKNN.from_data(data, decay=0.5), Popularity.from_data(data)):
+        histories = [np.array([1, 2, 3]), np.array([4])]
+        every = torch.arange(1, data.num_items + 1)
+        for history, ours in zip(histories, model.log_scores(histories), strict=True):
+            theirs = model.position_scores(torch.from_numpy(history)[None], torch.tensor([len(history)]), every)[0, -1]
+            torch.testing.assert_close(ours.log_softmax(0), theirs.log_softmax(0))

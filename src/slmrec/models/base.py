@@ -44,6 +44,10 @@ class Recommender(PreTrainedModel):
         """(B, N) float32: column j is the score of item index j + 1 after each history's last item."""
         raise NotImplementedError(f"{type(self).__name__} defines no score")
 
+    def log_scores(self, histories: Sequence[np.ndarray]) -> Tensor:
+        """(B, N) float32: scores as log-probabilities up to a constant a history, so that kinds can be averaged."""
+        return self.score(histories)
+
     @property
     def scores_every_position(self) -> bool:
         """Whether `position_scores` can be had."""

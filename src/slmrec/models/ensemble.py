@@ -12,7 +12,7 @@ from slmrec.models.base import Recommender
 
 
 class Ensemble:
-    """The mean of its members' scores: up to a constant a user, the mean of their log-probabilities.
+    """The mean of its members' log-probabilities, up to a constant a user.
 
     It scores and is evaluated; it is no model folder, since it costs what its members cost together.
     """
@@ -34,9 +34,9 @@ class Ensemble:
     @torch.inference_mode()
     def score(self, histories: Sequence[np.ndarray]) -> Tensor:
         """(B, N) float32: column j is the score of item index j + 1."""
-        total = self.members[0].score(histories).clone()
+        total = self.members[0].log_scores(histories).clone()
         for member in self.members[1:]:
-            total += member.score(histories)
+            total += member.log_scores(histories)
         return total / len(self.members)
 
     def parameter_counts(self) -> dict[str, int]:

@@ -83,6 +83,11 @@ class ItemKNN(Recommender):
         scores.scatter_add_(1, self.nearest[input_ids].flatten(1).long(), votes.flatten(1))
         return scores[:, 1:]
 
+    def log_scores(self, histories: Sequence[np.ndarray]) -> Tensor:
+        """(B, N): as `position_scores` has them after the last item."""
+        scores = self.score(histories)
+        return (scores + scores.mean(dim=1, keepdim=True)).clamp(min=torch.finfo(scores.dtype).tiny).log()
+
     @property
     def scores_every_position(self) -> bool:
         return True

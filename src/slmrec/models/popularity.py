@@ -43,6 +43,9 @@ class Popularity(Recommender):
     def scores_every_position(self) -> bool:
         return True
 
+    def log_scores(self, histories: Sequence[np.ndarray]) -> Tensor:
+        return (1 + self.score(histories)).log()
+
     def position_scores(self, input_ids: Tensor, lengths: Tensor, candidates: Tensor) -> Tensor:
         """(B, L, C): the logarithm of one more than the counts, for an item never seen is not impossible."""
         return (1 + self.counts[candidates - 1]).log().expand(*input_ids.shape, -1)

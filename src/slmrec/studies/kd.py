@@ -34,7 +34,8 @@ def study(recipe: Recipe) -> Study:
     ways = {f"scores, T = {t:g}": replace(by_scores(recipe), temperature=t) for t in TEMPERATURES}
     ways["scores, no cross-entropy"] = replace(by_scores(recipe), cross_entropy=0.0)
     ways["scores, cross-entropy 1"] = replace(by_scores(recipe), cross_entropy=1.0)
-    ways["scores, 256 candidates"] = replace(by_scores(recipe), candidates=256)
+    for number in (256, 2048):
+        ways[f"scores, {number:,} candidates"] = replace(by_scores(recipe), candidates=number)
     ways["scores, all items"] = replace(by_scores(recipe), candidates=WHOLE)
     trials += [
         Trial(name, shape, items="SASRec", teachers=("teacher",), distillation=way) for name, way in ways.items()

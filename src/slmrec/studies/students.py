@@ -10,11 +10,18 @@ Classic = TypeVar("Classic", bound=ClassicOptions)
 TEXT = "minilm-l6"
 """The packaged sentence encoder."""
 BLOCKS = (1, 2, 4, 8)
+TAUGHT_DROPOUT = 0.3
+"""Of a taught classic model: teachers' scores are a softer aim than the next item, and less is learnt by heart."""
 
 
 def with_text(options: Classic) -> Classic:
     """A classic model whose items have their text beside their ids."""
     return replace(options, item_text=TEXT)
+
+
+def taught(options: Classic) -> Classic:
+    """A classic model with text, as a student."""
+    return replace(with_text(options), dropout=TAUGHT_DROPOUT)
 
 
 def student_alone(recipe: Recipe) -> LLMOptions:

@@ -314,11 +314,11 @@ class DistillationOptions:
     form: Literal["paper", "published", "scores"] = "paper"
     """The paper's equations; its published code: sums over blocks, unsquared distance, last block after its norm; or
     "scores": any student follows the scores of any teachers, several together, and λ1 to λ3 play no part."""
-    cross_entropy: float = 0.2
+    cross_entropy: float = 0.05
     """Weight of the cross-entropy beside L_kl, whose weight is 1; only with form "scores"."""
     temperature: float = 1.0
     """Softens teachers' and student's scores before they are compared; only with form "scores"."""
-    candidates: int = 2048
+    candidates: int = 16_384
     """Items drawn uniformly a step that scores are compared over, besides the step's targets; all items where there are
     no more; only with "scores"."""
     start: Literal["pretrained", "teacher-adapters"] = "pretrained"
