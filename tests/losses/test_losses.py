@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import slmrec.losses.cross_entropy as chunking
+import slmrec.losses.taught as taught_chunking
 from slmrec.losses import (
     contrastive_loss,
     cosine_loss,
@@ -22,6 +23,7 @@ from slmrec.losses import (
     score_kl,
     slmrec_objective,
     softmax_cross_entropy,
+    taught_loss,
 )
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden.json").read_text())["losses"]
@@ -238,3 +240,39 @@ class TestRelational:
         relational_loss(torch.randn(1, 3), student).backward()
         assert not student.grad.any()
         assert relational_loss(torch.randn(4, 3), torch.randn(4, 5)) > 0
+
+
+@given(
+    st.integers(0, 1000),
+    st.integers(1, 9),
+    st.floats(0, 2),
+    st.sampled_from([0.5, 1.0, 3.0]),
+    st.sampled_from([7, 10**6]),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_taught_loss_has_the_values_and_gradients_of_its_parts(seed, positions, weight, temperature, chunk):
+    generator = torch.Generator().manual_seed(seed)
+    states, vectors = torch.randn(positions, 4, generator=generator), torch.randn(6, 4, generator=generator)
+    teachers = torch.randn(2, positions, 6, generator=generator)
+    targets = torch.randint(0, 6, (positions,), generator=generator)
+    gradients, losses = [], []
+    for plain in (True, False):
+        own = [tensor.clone().requires_grad_() for tensor in (states, vectors)]
+        if plain:
+            scores = own[0] @ own[1].T
+            parts = {
+                "cross_entropy": F.cross_entropy(scores, targets),
+                "score_kl": score_kl(teachers, scores, temperature),
+            }
+            parts["loss"] = weight * parts["cross_entropy"] + parts["score_kl"]
+        else:
+            before, taught_chunking.CHUNK_ELEMENTS = taught_chunking.CHUNK_ELEMENTS, chunk
+            told = {"cross_entropy": weight, "temperature": temperature}
+            parts = taught_loss(*own, targets, teachers.mean(dim=0), **told)
+            taught_chunking.CHUNK_ELEMENTS = before
+        (3 * parts["loss"]).backward()
+        losses.append({name: value.item() for name, value in parts.items()})
+        gradients.append([tensor.grad for tensor in own])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4, abs=1e-5)
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

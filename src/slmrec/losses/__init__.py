@@ -8,6 +8,7 @@ from slmrec.losses.objective import slmrec_objective
 from slmrec.losses.relational import relational_loss
 from slmrec.losses.sampled_softmax import sampled_softmax_cross_entropy
 from slmrec.losses.score_kl import score_kl
+from slmrec.losses.taught import taught_loss
 
 __all__ = [
     "contrastive_loss",
@@ -20,4 +21,5 @@ __all__ = [
     "score_kl",
     "slmrec_objective",
     "softmax_cross_entropy",
+    "taught_loss",
 ]

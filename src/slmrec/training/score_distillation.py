@@ -1,4 +1,4 @@
-"""Distillation by scores: any student follows any teachers, several of them together (`losses/score_kl.py`).
+"""Distillation by scores: any student follows any teachers, several of them together (`losses/taught.py`).
 
     loss = w_ce L_ce + L_kl
 
@@ -10,13 +10,12 @@ costs. The teachers run beside the student: classic ones cost next to nothing.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from slmrec.data import Catalogue
 from slmrec.data.batches import IGNORED
 from slmrec.errors import UserError
-from slmrec.losses import score_kl
+from slmrec.losses import taught_loss
 from slmrec.models import DotProductRecommender, Recommender, SLMRec
 from slmrec.training.distillation import check_catalogue
 from slmrec.training.modules import TrainingModule, item_table
@@ -43,16 +42,20 @@ class ScoreDistillation(TrainingModule):
         states = self.model(input_ids, lengths)[valid]  # (P, d)
         table = item_table(self.model).table()
         candidates = self._candidates(targets, len(table) - 1)  # (C,)
-        scores = states @ table[candidates].T  # (P, C)
-        cross_entropy = F.cross_entropy(scores.float(), torch.searchsorted(candidates, targets))
         with torch.no_grad():
-            theirs = []
+            theirs = states.new_zeros(len(targets), len(candidates), dtype=torch.float32)
             for teacher in self._teachers:
                 teacher.to(input_ids.device)
-                theirs.append(teacher.position_scores(input_ids, lengths, candidates)[valid].float())  # (P, C)
-        kl = score_kl(torch.stack(theirs), scores, self.distillation.temperature)
-        loss = self.distillation.cross_entropy * cross_entropy + kl
-        return {"loss": loss, "cross_entropy": cross_entropy, "score_kl": kl}
+                theirs += teacher.position_scores(input_ids, lengths, candidates)[valid]
+            theirs /= len(self._teachers)
+        return taught_loss(
+            states,
+            table[candidates],
+            torch.searchsorted(candidates, targets),
+            theirs,
+            cross_entropy=self.distillation.cross_entropy,
+            temperature=self.distillation.temperature,
+        )
 
     def _candidates(self, targets: Tensor, num_items: int) -> Tensor:
         """Item indices in rising order, the targets among them."""
