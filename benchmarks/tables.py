@@ -109,6 +109,11 @@ def results_page() -> str:
             f"{result['machine']['cores_used']} cores (load before: {result['machine']['load_before']:.1f}).",
             "",
         ]
+    studies = [json.loads(path.read_text()) for path in sorted(claims.STUDIES.glob("*.json"))]
+    if studies:
+        lines += ["## Studies", ""]
+        lines += [f"- [{study['study']}](results/{study['study']}.md): {study['question']}" for study in studies]
+        lines += ["- [claims.md](claims.md): the paper's claims beside them", ""]
     return "\n".join(lines)
 
 

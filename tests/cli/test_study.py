@@ -23,6 +23,10 @@ def test_a_study_from_the_command_line(house, tmp_path, capsys):
     assert "| cross-entropy alone | 2 |" in printed
     found = json.loads((tmp_path / "ablation.json").read_text())
     assert found["data"]["clicks"]["models"].keys() == {"SASRec", "cross-entropy alone"}
+    typed = (
+        "slmrec study ablation --data data --seeds 2 --model SASRec --model 'cross-entropy alone' --recipe tiny.toml"
+    )
+    assert found["command"] == typed
     assert (tmp_path / "ablation.md").read_text().strip() == printed.rpartition("results: ")[0].strip()
     assert (tmp_path / "ablation-clicks.svg").exists()
     assert study(house, tmp_path, "ablation", *chosen) == 0

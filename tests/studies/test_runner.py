@@ -73,7 +73,7 @@ def test_every_model_runs_once_a_seed_after_what_it_needs(done):
 def test_results_hold_what_evaluation_gives(done, small, cycle):
     out, result, _ = done
     found = result["data"]["cycle"]["models"]
-    run = runner._Runner(small, [cycle], 2, out, Told())
+    run = runner._Runner(small, [cycle], 2, out, Told(), "")
     members = [load(run._folder(cycle, small.trial("SASRec"), seed)) for seed in (0, 1)]
     for seed, member in enumerate(members):
         theirs = evaluate(member, cycle).metrics["NDCG@10"]

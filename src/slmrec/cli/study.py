@@ -1,6 +1,7 @@
 """`slmrec study`: a grid of trainings that answers one question."""
 
 import argparse
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -61,12 +62,23 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.plan:
             plan_study(asked, data_sets, arguments.seeds, arguments.out, progress)
             return
-        path = run_study(asked, data_sets, arguments.seeds, arguments.out, progress)
+        path = run_study(asked, data_sets, arguments.seeds, arguments.out, progress, _command(arguments))
     written = pages(read_json(path, "study"))
     for name, text in written.items():
         write_text(arguments.out / name, text)
     print(written[f"{asked.name}.md"])
     print(f"results: {path}")
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What was typed, as another machine would type it: data by name alone, and without the place of the results."""
+    words = ["slmrec", "study", arguments.study, "--data", *(folder.name for folder in arguments.data)]
+    words += ["--seeds", str(arguments.seeds)]
+    words += [word for name in arguments.model for word in ("--model", name)]
+    words += ["--recipe", Path(arguments.recipe).name] if arguments.recipe != flags.DEFAULT else []
+    for key, value in flags.overrides(arguments).items():
+        words += ["--" + key.replace("_", "-"), str(value)]
+    return shlex.join(words)
 
 
 def _studies() -> str:

@@ -40,7 +40,7 @@ def _page(result: Mapping[str, Any], plots: Mapping[str, str]) -> str:
         "",
         result["question"],
         "",
-        f"`slmrec study {result['study']}`; full catalogue, seen items masked, ties against the model; on "
+        f"`{result['command']}`; full catalogue, seen items masked, ties against the model; on "
         f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''} of {machine['cpu']}, torch {machine['torch']}, "
         f"{result['written']['finished'][:10]}.",
     ]

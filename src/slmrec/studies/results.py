@@ -22,6 +22,7 @@ def summary(
     data_sets: Sequence[Dataset],
     measured: Mapping[str, Sequence[Mapping[str, Any]]],
     ranks: Mapping[str, pl.DataFrame],
+    command: str,
 ) -> dict[str, Any]:
     """STUDY.json.
 
@@ -30,6 +31,7 @@ def summary(
         data_sets: of which data.
         measured: for each data set's name, what was written of each model and seed.
         ranks: for each data set's name, the ranks of all of them with columns `model` and `seed`.
+        command: what was typed.
     """
     found = {}
     for data in data_sets:
@@ -61,6 +63,7 @@ def summary(
     return {
         "study": study.name,
         "question": study.question,
+        "command": command,
         "axis": study.axis,
         "axis_title": study.axis_title,
         "inside": study.inside,
@@ -78,6 +81,7 @@ def _model(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "parameters": seeds[0]["parameters"],
         "cases": seeds[0]["cases"],
         "cold_targets": seeds[0]["cold_targets"],
+        "commits": sorted({entry["commit"] for entry in seeds if entry.get("commit")}),
         "seeds": {},
     }
     for entry in seeds:

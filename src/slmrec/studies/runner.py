@@ -25,6 +25,7 @@ from slmrec.files import read_json, write_json
 from slmrec.models import Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
 from slmrec.models.ensemble import Ensemble
+from slmrec.provenance import commit
 from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.results import summary
 from slmrec.training.cost import classic_cost, llm_cost
@@ -48,7 +49,9 @@ class Monitor(Protocol):
         """A line that stays."""
 
 
-def run_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> Path:
+def run_study(
+    study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor, command: str = ""
+) -> Path:
     """Do a study, or what is left of it; returns the path of its JSON.
 
     Args:
@@ -57,27 +60,31 @@ def run_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path,
         seeds: seeds 0, 1, … of each model.
         out: folder of all studies.
         monitor: is told the plan before it starts, and how it gets on.
+        command: what was typed, for the page.
 
     Raises:
         UserError: no seed, two data sets of one name, or what a training refuses.
     """
-    return _Runner(study, data_sets, seeds, Path(out), monitor).run()
+    return _Runner(study, data_sets, seeds, Path(out), monitor, command).run()
 
 
 def plan_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> None:
     """Tell what `run_study` would do and how long it would take."""
-    runner = _Runner(study, data_sets, seeds, Path(out), monitor)
+    runner = _Runner(study, data_sets, seeds, Path(out), monitor, "")
     runner.plan(list(runner.missing()))
 
 
 class _Runner:
-    def __init__(self, study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> None:
+    def __init__(
+        self, study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor, command: str
+    ) -> None:
         if seeds < 1:
             raise UserError(f"seeds is {seeds}, but must be at least 1")
         names = [data.name for data in data_sets]
         for name in {name for name in names if names.count(name) > 1}:
             raise UserError(f"two data sets are called '{name}'; prepare one of them under another name")
         self.study, self.data_sets, self.seeds, self.out, self.monitor = study, data_sets, seeds, out, monitor
+        self.command = command
         self.result = out / f"{study.name}.json"
 
     def run(self) -> Path:
@@ -217,7 +224,7 @@ class _Runner:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(ranks_frame(evaluation, data), path.with_suffix(".parquet"))
         told = {**told, "kind": model.kind, "layers": getattr(model, "num_layers", None), "latency": latency}
-        write_json(path, {**evaluation.to_json(), **told, "model_seed": seed})
+        write_json(path, {**evaluation.to_json(), **told, "model_seed": seed, "commit": commit()})
 
     # -- telling ----------------------------------------------------------------------------------------------
 
@@ -274,7 +281,7 @@ class _Runner:
                             frame.with_columns(pl.lit(what.name).alias("model"), pl.lit(seed).alias("seed"))
                         )
         frames = {name: pl.concat(each) for name, each in ranks.items()}
-        write_json(self.result, summary(self.study, self.data_sets, found, frames))
+        write_json(self.result, summary(self.study, self.data_sets, found, frames, self.command))
 
 
 @cache
