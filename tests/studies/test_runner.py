@@ -6,6 +6,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from slmrec.data import Catalogue
 from slmrec.data.variations import shuffled
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
@@ -223,6 +224,11 @@ def test_wrong_requests_name_what_is_wrong(small, cycle, tmp_path):
         run_study(small, [cycle], 0, tmp_path, Told())
     with pytest.raises(UserError, match="two data sets are called 'cycle'"):
         run_study(small, [cycle, cycle], 1, tmp_path, Told())
+    bare = replace(cycle, catalogue=Catalogue(cycle.catalogue.frame.with_columns(text=pl.lit(None, pl.String))))
+    with pytest.raises(UserError, match="no item of cycle has a text, which 'by text' needs"):
+        run_study(
+            Study("t", "?", [Trial("by text", replace(SASREC, item_text="minilm-l6"))]), [bare], 1, tmp_path, Told()
+        )
     with pytest.raises(UserError, match="no model 'SASrec'"):
         small.only(["SASrec"])
     with pytest.raises(UserError, match="no study 'ablaton'; did you mean 'ablation'"):

@@ -83,6 +83,13 @@ class _Runner:
         names = [data.name for data in data_sets]
         for name in {name for name in names if names.count(name) > 1}:
             raise UserError(f"two data sets are called '{name}'; prepare one of them under another name")
+        for data in data_sets:
+            wanting = [trial.name for trial in study.trials if getattr(trial.options, "item_text", "")]
+            if wanting and data.catalogue.frame["text"].is_null().all():
+                raise UserError(
+                    f"no item of {data.name} has a text, which '{wanting[0]}' needs; prepare it with items' texts, or "
+                    "choose other models by --model"
+                )
         self.study, self.data_sets, self.seeds, self.out, self.monitor = study, data_sets, seeds, out, monitor
         self.command = command
         self.result = out / f"{study.name}.json"
