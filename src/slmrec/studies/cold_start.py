@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from slmrec.recipe import Recipe
 from slmrec.studies.plan import Look, Study, Trial
-from slmrec.studies.students import student_alone, with_text
+from slmrec.studies.students import by_ids, student_alone, with_text
 
 NEWEST = (1, 2, 3, 5, 10)
 SHARES = (0.1, 0.25, 0.5)
@@ -15,7 +15,7 @@ def study(recipe: Recipe) -> Study:
     """Histories cut to their newest events, items by how often training saw them, and training on fewer users."""
     text = with_text(recipe.sasrec)
     kinds = {
-        "SASRec": Trial("SASRec", recipe.sasrec),
+        "SASRec": Trial("SASRec", by_ids(recipe.sasrec)),
         "SASRec + text": Trial("SASRec + text", text),
         "SASRec + text, id dropout": Trial("SASRec + text, id dropout", replace(text, id_dropout=ID_DROPOUT)),
         "LLM + text": Trial("LLM + text", student_alone(recipe), items="SASRec + text"),

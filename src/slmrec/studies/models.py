@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from slmrec.recipe import Recipe
 from slmrec.studies.plan import Look, Study, Trial
-from slmrec.studies.students import by_scores, student_alone, taught, with_text
+from slmrec.studies.students import by_ids, by_scores, student_alone, taught, with_text
 from slmrec.training.options import ClassicOptions, ItemKNNOptions
 
 SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
@@ -23,18 +23,20 @@ def study(recipe: Recipe) -> Study:
     llm = student_alone(recipe)
     classic: dict[str, ClassicOptions | ItemKNNOptions] = {
         "item-kNN": recipe.item_knn,
-        "GRU4Rec": recipe.gru4rec,
-        "Caser": recipe.caser,
-        "BERT4Rec": recipe.bert4rec,
-        "SASRec": recipe.sasrec,
-        "eSASRec": recipe.esasrec,
+        "GRU4Rec": by_ids(recipe.gru4rec),
+        "Caser": by_ids(recipe.caser),
+        "BERT4Rec": by_ids(recipe.bert4rec),
+        "SASRec": by_ids(recipe.sasrec),
+        "eSASRec": by_ids(recipe.esasrec),
     }
     text: dict[str, ClassicOptions] = {
         "GRU4Rec + text": recipe.gru4rec,
         "SASRec + text": recipe.sasrec,
         "eSASRec + text": recipe.esasrec,
     }
-    sampled = replace(recipe.sasrec, training=replace(recipe.sasrec.training, loss="sampled-softmax", negatives=2048))
+    sampled = replace(
+        by_ids(recipe.sasrec), training=replace(recipe.sasrec.training, loss="sampled-softmax", negatives=2048)
+    )
     trials = [
         Trial("popularity"),
         *(Trial(name, options) for name, options in classic.items()),

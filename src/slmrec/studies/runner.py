@@ -84,7 +84,8 @@ class _Runner:
         for name in {name for name in names if names.count(name) > 1}:
             raise UserError(f"two data sets are called '{name}'; prepare one of them under another name")
         for data in data_sets:
-            wanting = [trial.name for trial in study.trials if getattr(trial.options, "item_text", "")]
+            texts = {trial.name: getattr(trial.options, "item_text", "") for trial in study.trials}
+            wanting = [name for name, text in texts.items() if text and not text.endswith(".parquet")]
             if wanting and data.catalogue.frame["text"].is_null().all():
                 raise UserError(
                     f"no item of {data.name} has a text, which '{wanting[0]}' needs; prepare it with items' texts, or "

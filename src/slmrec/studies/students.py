@@ -15,8 +15,13 @@ TAUGHT_DROPOUT = 0.3
 
 
 def with_text(options: Classic) -> Classic:
-    """A classic model whose items have their text beside their ids."""
-    return replace(options, item_text=TEXT)
+    """A classic model whose items have their text beside their ids, by the recipe's encoder or the packaged one."""
+    return replace(options, item_text=options.item_text or TEXT)
+
+
+def by_ids(options: Classic) -> Classic:
+    """A classic model whose items have ids alone."""
+    return replace(options, item_text="", id_dropout=0.0)
 
 
 def taught(options: Classic) -> Classic:
