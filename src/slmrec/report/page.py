@@ -30,6 +30,7 @@ COMPARED = [
     *((model, "sasrec") for model in TITLES if model != "sasrec"),
     ("student", "teacher"),
     ("student", "student_ce"),
+    ("student", "item_knn"),
 ]
 """(model, baseline) pairs whose difference the report shows."""
 CUTS: tuple[tuple[Literal["history_length", "target_count"], str, str], ...] = (

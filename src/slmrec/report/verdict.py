@@ -38,6 +38,7 @@ def findings(run: Run, gap: Gap) -> list[Finding]:
     found = [
         _paired("Distillation", "student", "student_ce", ndcg, gap),
         _paired("SASRec", "student", "sasrec", ndcg, gap),
+        _paired("Item-kNN", "student", "item_knn", ndcg, gap),
         _cost(run),
         _sanity(ndcg),
     ]
