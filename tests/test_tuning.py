@@ -89,6 +89,7 @@ def test_a_training_that_diverges_is_a_trial_without_a_value(cycle, tmp_path, mo
     assert [trial["valid_NDCG@10"] for trial in found] == [None, None]
     assert told.said == ["trial 0: the training diverged", "trial 1: the training diverged"]
     assert not (tmp_path / "best.toml").exists()
+    assert json.loads((tmp_path / "trials.json").read_text()) == found
 
 
 def test_models_that_count_are_searched_too(cycle, tmp_path):

@@ -6,7 +6,6 @@ A RUN folder is filled stage by stage, each result whole or not there; started a
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +26,6 @@ from slmrec.provenance import commit, machine
 from slmrec.recipe import Recipe, as_dict
 from slmrec.report import write_report
 from slmrec.training.cost import Cost, classic_cost, llm_cost
-from slmrec.training.options import StudentOptions
 from slmrec.training.train import (
     describe_data,
     distill,
@@ -267,8 +265,7 @@ class _Job:
             saved = load(self.out / "teacher")
             assert isinstance(saved, SLMRec)
             config = saved.backbone.config
-        own = {name: getattr(recipe.student, name) for name in StudentOptions.__dataclass_fields__}
-        student = replace(teacher, **own)
+        student = recipe.student.beside(teacher)
         taught = llm_cost(data, student, config, teacher.layers, recipe.distillation.blocks)
         self.ahead = [
             ("sasrec", classic_cost(data, recipe.sasrec)),

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from slmrec.data import Dataset
 from slmrec.errors import UserError
@@ -20,6 +20,7 @@ from slmrec.files import check_replaceable, read_json, write_json, write_text
 from slmrec.models import load
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
+from slmrec.pipeline import Monitor
 from slmrec.recipe import override
 from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions
 from slmrec.training.train import train
@@ -66,19 +67,6 @@ SPACES: dict[str, dict[str, Range | Choice]] = {
     },
 }
 """What is searched, by section of a recipe and key in it."""
-
-
-class Monitor(Protocol):
-    """Who is told how the search gets on."""
-
-    def stage(self, number: int, total: int, title: str) -> None:
-        """A trial begins."""
-
-    def progress(self, done: int, total: int, note: str) -> None:
-        """How far it is."""
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
 
 
 def tune(
@@ -152,6 +140,7 @@ def tune(
         best = max((old.value for old in study.trials if old.value is not None), default=-1.0)
         if found is None:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            write_json(out / "trials.json", _told(study))
             monitor.say(f"trial {trial.number}: the training diverged")
             continue
         folder = _folder(out, values)

@@ -124,8 +124,7 @@ def run(arguments: argparse.Namespace) -> None:
         progress.stage(1, 1, f"Teaching {arguments.kind} by {names} on {data.name}")
         if arguments.kind == "llm":
             if deep is None:
-                own = {name: getattr(student, name) for name in type(student).__dataclass_fields__}
-                shape = replace(flags.section(arguments, "teacher"), **own)
+                shape = student.beside(flags.section(arguments, "teacher"))
             else:
                 shape = student_shape(deep, student)
             config = check_backbone(shape.backbone, None, progress.say)

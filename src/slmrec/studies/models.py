@@ -1,6 +1,7 @@
 """Which model is best: classic ones with and without items' text, LLM recommenders, and students of them together.
 
 The controls stand beside every claim: the same SASRec taught without any language model, and the ensembles themselves.
+Students of every seed have the same teachers, so their spread is the students' alone.
 """
 
 from dataclasses import replace

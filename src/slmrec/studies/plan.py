@@ -69,6 +69,11 @@ class Look:
     precision: Precision = "fp32"
     """Of the matrix products."""
 
+    @property
+    def seedless(self) -> bool:
+        """Whether it is the same for every seed of the study: then it is measured once, and counts as one seed."""
+        return all("@" in one for one in self.of)
+
 
 @dataclass(frozen=True)
 class Study:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
@@ -25,28 +25,13 @@ from slmrec.files import read_json, write_json
 from slmrec.models import Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
 from slmrec.models.ensemble import Ensemble
+from slmrec.pipeline import Monitor
 from slmrec.provenance import commit
 from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.results import summary
 from slmrec.training.cost import classic_cost, llm_cost
 from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions, StudentOptions
 from slmrec.training.train import distill, distill_scores, train
-
-SHARED = ("backbone", "pretrained", "max_length", "reading", "prompt_before", "prompt_after")
-"""What a student has from its teacher."""
-
-
-class Monitor(Protocol):
-    """Who is told how the study gets on."""
-
-    def stage(self, number: int, total: int, title: str) -> None:
-        """A model begins."""
-
-    def progress(self, done: int, total: int, note: str) -> None:
-        """How far it is."""
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
 
 
 def run_study(
@@ -115,6 +100,9 @@ class _Runner:
     def _named(self, name: str) -> Trial | Look:
         return next(what for what in self.study.models if what.name == name)
 
+    def _seeds(self, what: Trial | Look) -> range:
+        return range(1 if isinstance(what, Look) and what.seedless else self.seeds)
+
     def missing(self) -> Iterator[tuple[Dataset, str, int]]:
         """What has still to be made, what others need before them."""
         seen = set()
@@ -133,7 +121,7 @@ class _Runner:
                 for trial in self.study.trials:
                     yield from with_needs(data, trial, seed)
                 for look in self.study.looks:
-                    if not self._measured(data, look, seed).exists():
+                    if seed in self._seeds(look) and not self._measured(data, look, seed).exists():
                         for one in look.of:
                             yield from with_needs(data, *self._needed(one, seed))
                         yield data, look.name, seed
@@ -238,7 +226,7 @@ class _Runner:
 
     def plan(self, jobs: Sequence[tuple[Dataset, str, int]]) -> None:
         """Say what will be done and how long it takes, before it costs anything."""
-        total = len(self.data_sets) * self.seeds * (len(self.study.trials) + len(self.study.looks))
+        total = len(self.data_sets) * sum(len(self._seeds(what)) for what in self.study.models)
         self.monitor.say(f"study {self.study.name}: {self.study.question}")
         self.monitor.say(f"{total} results, {len(jobs)} of them to be made")
         seconds: dict[tuple[str, str], list[float]] = {}
@@ -266,8 +254,8 @@ class _Runner:
         options = trial.options
         if isinstance(options, StudentOptions) and not isinstance(options, LLMOptions):
             teacher = self.study.trial(trial.teachers[0].partition("@")[0]).options
-            own = {name: getattr(options, name) for name in StudentOptions.__dataclass_fields__}
-            return LLMOptions(**{name: getattr(teacher, name) for name in SHARED}, **own)
+            assert isinstance(teacher, LLMOptions)
+            return options.beside(teacher)
         return options
 
     def _deepest_teacher(self, trial: Trial) -> int | None:
@@ -280,7 +268,7 @@ class _Runner:
         ranks: dict[str, list[pl.DataFrame]] = {}
         for data in self.data_sets:
             for what in self.study.models:
-                for seed in range(self.seeds):
+                for seed in self._seeds(what):
                     path = self._measured(data, what, seed)
                     if path.exists():
                         found.setdefault(data.name, []).append(read_json(path, "study") | {"model": what.name})

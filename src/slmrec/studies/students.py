@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from slmrec.recipe import Recipe
-from slmrec.training.options import ClassicOptions, DistillationOptions, LLMOptions, StudentOptions
+from slmrec.training.options import ClassicOptions, DistillationOptions, LLMOptions
 
 Classic = TypeVar("Classic", bound=ClassicOptions)
 TEXT = "minilm-l6"
@@ -31,8 +31,7 @@ def taught(options: Classic) -> Classic:
 
 def student_alone(recipe: Recipe) -> LLMOptions:
     """The recipe's student as an LLM recommender of its own, trained by cross-entropy alone."""
-    own = {name: getattr(recipe.student, name) for name in StudentOptions.__dataclass_fields__}
-    return replace(recipe.teacher, **own)
+    return recipe.student.beside(recipe.teacher)
 
 
 def by_scores(recipe: Recipe) -> DistillationOptions:

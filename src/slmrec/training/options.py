@@ -1,6 +1,6 @@
 """How a model is trained: one frozen dataclass, the only home of these defaults."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from slmrec.errors import UserError
@@ -253,6 +253,10 @@ class StudentOptions:
             raise UserError(f"layers is {self.layers}, but at least 1 must be kept")
         if self.lora_rank and not self.lora_targets:
             raise UserError(f"lora_rank is {self.lora_rank}, but lora_targets names no layer to adapt")
+
+    def beside(self, teacher: "LLMOptions") -> "LLMOptions":
+        """The student as an LLM recommender of its own: what it shares is the teacher's."""
+        return replace(teacher, **{name: getattr(self, name) for name in StudentOptions.__dataclass_fields__})
 
     @property
     def lora(self) -> dict[str, Any] | None:
