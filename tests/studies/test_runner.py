@@ -71,6 +71,11 @@ def test_every_model_runs_once_a_seed_after_what_it_needs(done):
     assert any("9 results, 9 of them to be made" in line for line in told.said)
 
 
+def test_an_option_that_is_off_is_not_in_a_models_name():
+    told = {"rank": 8, "loss": "", "teachers": [], "training": {"logq": False, "epochs": 3, "added_later": 0.0}}
+    assert runner._named(told) == {"rank": 8, "training": {"epochs": 3}}
+
+
 def test_results_hold_what_evaluation_gives(done, small, cycle):
     out, result, _ = done
     found = result["data"]["cycle"]["models"]

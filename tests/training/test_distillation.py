@@ -14,6 +14,7 @@ from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import SLMRec, load
 from slmrec.models.items import ItemTable
 from slmrec.training.distillation import Distillation
+from slmrec.training.kept import Kept, keeping_pays
 from slmrec.training.options import (
     DistillationOptions,
     LLMOptions,
@@ -21,8 +22,8 @@ from slmrec.training.options import (
     TrainingOptions,
     block_ends,
 )
-from slmrec.training.teacher_states import TeacherStates, teacher_states
-from slmrec.training.train import build_llm, cache_pays, distill, train_llm
+from slmrec.training.teacher_states import teacher_states
+from slmrec.training.train import build_llm, distill, train_llm
 
 from ..conftest import DECODERS, save_decoder
 
@@ -124,7 +125,7 @@ def test_cached_states_are_the_teachers_to_half_precision(cycle, teacher, tmp_pa
 def test_kept_states_are_used_for_their_own_teacher_only(cycle, teacher, tmp_path, monkeypatch):
     examples = training_examples(cycle, 8, "every-position")
     teacher_states(teacher, examples, [4], tmp_path / "states")
-    first = TeacherStates(tmp_path / "states").facts
+    first = Kept(tmp_path / "states").facts
     calls = []
     monkeypatch.setattr(
         "slmrec.training.teacher_states.block_end_states",
@@ -136,7 +137,7 @@ def test_kept_states_are_used_for_their_own_teacher_only(cycle, teacher, tmp_pat
     with torch.no_grad():
         teacher.final_norm.weight.mul_(1.5)
     teacher_states(teacher, examples, [4], tmp_path / "states")
-    assert TeacherStates(tmp_path / "states").facts["teacher"] != first["teacher"]
+    assert Kept(tmp_path / "states").facts["teacher"] != first["teacher"]
 
 
 @pytest.mark.parametrize("states", ["cached", "alongside"])
@@ -232,9 +233,14 @@ def test_pairs_that_do_not_fit_are_refused_before_anything_is_made(cycle, teache
         Distillation(reader, teacher, DistillationOptions(blocks=2))
 
 
-def test_the_cache_is_chosen_where_it_is_read_more_than_once_and_fits(cycle, teacher):
+def test_what_teachers_say_is_kept_where_it_is_read_more_than_once_and_fits(cycle):
     examples = training_examples(cycle, 8, "every-position")
-    assert not cache_pays(DistillationOptions(), 1, examples, teacher)
-    assert cache_pays(DistillationOptions(), 2, examples, teacher)
-    assert not cache_pays(replace(DistillationOptions(), cache_gigabytes=0), 2, examples, teacher)
-    assert cache_pays(replace(DistillationOptions(), teacher_states="cached"), 1, examples, teacher)
+    once, twice = TrainingOptions(epochs=1), TrainingOptions(epochs=2)
+    assert not keeping_pays(DistillationOptions(), once, examples, 64)
+    assert keeping_pays(DistillationOptions(), twice, examples, 64)
+    assert keeping_pays(DistillationOptions(), TrainingOptions(max_steps=9), examples, 64)
+    assert not keeping_pays(replace(DistillationOptions(), cache_gigabytes=0), twice, examples, 64)
+    gigabytes = sum(len(example.targets) for example in examples) * 64 * 2 / 1e9
+    assert keeping_pays(replace(DistillationOptions(), cache_gigabytes=gigabytes), twice, examples, 64)
+    assert not keeping_pays(replace(DistillationOptions(), cache_gigabytes=gigabytes), twice, examples, 65)
+    assert keeping_pays(replace(DistillationOptions(), teacher_states="cached"), once, examples, 64)

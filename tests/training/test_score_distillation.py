@@ -1,5 +1,8 @@
 """Distillation by scores: a student of any kind follows teachers of any kind, and one like its teacher has no loss."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -18,7 +21,7 @@ from slmrec.training.options import (
     SASRecOptions,
     TrainingOptions,
 )
-from slmrec.training.score_distillation import ScoreDistillation
+from slmrec.training.score_distillation import ScoreDistillation, teacher_scores
 from slmrec.training.train import build_classic, build_llm, distill, distill_scores, train_classic
 
 SMALL = {"hidden_size": 16, "num_blocks": 1, "dropout": 0.0}
@@ -45,6 +48,33 @@ def test_a_catalogue_no_larger_than_the_candidates_takes_part_as_a_whole(cycle, 
     valid = batch["labels"] > 0
     every = teacher.position_scores(batch["input_ids"], batch["lengths"], torch.arange(1, 21))[valid]
     torch.testing.assert_close(found, torch.nn.functional.cross_entropy(every, batch["labels"][valid] - 1))
+
+
+def test_scores_kept_and_computed_alongside_teach_alike(cycle, teacher, tmp_path):
+    knn = ItemKNN.from_data(cycle)
+    found = []
+    for way in ("cached", "alongside"):
+        options = SASRecOptions(**SMALL, training=TrainingOptions(max_steps=4, batch_size=16, learning_rate=1e-2))
+        distillation = replace(BY_SCORES, teacher_states=way)
+        distill_scores([teacher, knn], cycle, tmp_path / way, options, distillation)
+        found.append(json.loads((tmp_path / way / "training.json").read_text())["log"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alongside", "cached"]
+    for one, other in zip(*found, strict=True):
+        assert one["score_kl"] == pytest.approx(other["score_kl"], rel=1e-3)
+        assert one["cross_entropy"] == pytest.approx(other["cross_entropy"], rel=1e-3)
+
+
+def test_kept_scores_are_the_mean_at_every_target_up_to_a_constant(cycle, teacher, tmp_path):
+    examples = training_examples(cycle, 8, "every-position")
+    knn = ItemKNN.from_data(cycle)
+    kept = teacher_scores([teacher, knn], examples, tmp_path / "kept")
+    for place in (0, len(examples) - 1):
+        history = examples[place].inputs
+        for position in range(len(history)):
+            both = [model.log_scores([history[: position + 1]])[0] for model in (teacher, knn)]
+            wanted = torch.stack(both).mean(dim=0)
+            found = torch.from_numpy(kept[place][position].astype("float32"))
+            torch.testing.assert_close(found, wanted - wanted.max(), rtol=2e-3, atol=2e-3)
 
 
 def test_candidates_are_the_targets_and_others_each_once_and_in_order(cycle, teacher):

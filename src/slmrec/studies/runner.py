@@ -132,7 +132,11 @@ class _Runner:
         return self.study.trial(name), int(fixed) if fixed else seed
 
     def _digest(self, data: Dataset, what: Trial | Look) -> str:
-        """Names all that a model depends on but its seed."""
+        """Names all that a model depends on but its seed.
+
+        What is off (none, zero, false, empty) is not named: an option that is added later and is off leaves the names
+        of what was trained before as they are.
+        """
 
         def named(need: str) -> str:
             name, at, seed = need.partition("@")
@@ -144,7 +148,7 @@ class _Runner:
         else:
             told |= {"kind": type(what.options).__name__, "data": data.fingerprint}
             told |= {"items": what.items and named(what.items), "teachers": [named(one) for one in what.teachers]}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
+        return hashlib.sha256(json.dumps(_named(told), sort_keys=True).encode()).hexdigest()[:10]
 
     def _place(self, data: Dataset, what: Trial | Look, seed: int) -> Path:
         kind = "look" if isinstance(what, Look) else what.kind.lower()
@@ -278,6 +282,13 @@ class _Runner:
                         )
         frames = {name: pl.concat(each) for name, each in ranks.items()}
         write_json(self.result, summary(self.study, self.data_sets, found, frames, self.command))
+
+
+def _named(value: Any) -> Any:
+    """Dictionaries without what is off, at every depth."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _named(item) for key, item in value.items() if item}
 
 
 @cache

@@ -5,20 +5,17 @@ The teacher's M layers and the student's N are both cut into B blocks; the state
 the last block after its final norm and the inner ones before it: `form="published"` does the same.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
 import torch
 from torch import Tensor, nn
 
 from slmrec.data import Catalogue
-from slmrec.data.batches import IGNORED, Example
+from slmrec.data.batches import IGNORED
 from slmrec.errors import UserError
 from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import Recommender, SLMRec
 from slmrec.training.modules import TrainingModule
 from slmrec.training.options import DistillationOptions, block_ends
-from slmrec.training.teacher_states import TeacherStates, block_end_states
+from slmrec.training.teacher_states import block_end_states
 
 
 def check_pair(teacher: SLMRec, student_layers: int, blocks: int) -> None:
@@ -126,17 +123,3 @@ def check_catalogue(teacher: Recommender, catalogue: Catalogue) -> None:
             f"the teacher's item table ({len(teacher.catalogue)} items) is not the student's "
             f"({len(catalogue)} items); both must be trained on one data set"
         )
-
-
-@dataclass(frozen=True)
-class TaughtExamples(Sequence[Example]):
-    """Examples with the teacher's states at their targets, read when an example is."""
-
-    examples: Sequence[Example]
-    states: TeacherStates
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index):
-        return replace(self.examples[index], teacher=self.states[index])

@@ -328,7 +328,8 @@ class DistillationOptions:
     start: Literal["pretrained", "teacher-adapters"] = "pretrained"
     """Where the student's adapters and item table begin: afresh, or as the teacher left them."""
     teacher_states: Literal["auto", "cached", "alongside"] = "auto"
-    """Teacher states from a cache on disk, computed in every step, or whichever is faster (and fits)."""
+    """What teachers say, states or scores, from a cache on disk, computed in every step, or whichever is faster (and
+    fits); scores are kept only where all items are candidates."""
     cache_gigabytes: float = 16.0
     """Largest cache that "auto" makes."""
 

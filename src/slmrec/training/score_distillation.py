@@ -4,20 +4,25 @@
 
 Both over the same candidates: the step's targets and items drawn uniformly, others in every step; or the whole
 catalogue where it is no larger. So a student is scored once a step, and a fraction of the catalogue costs what it
-costs. The teachers run beside the student: classic ones cost next to nothing.
+costs. The teachers run beside the student, or where the whole catalogue takes part once before it: their scores of all
+items at all targets are kept on disk (`kept.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from slmrec.data import Catalogue
-from slmrec.data.batches import IGNORED
+from slmrec.data.batches import IGNORED, Example
 from slmrec.errors import UserError
 from slmrec.losses import taught_loss
 from slmrec.models import DotProductRecommender, Recommender, SLMRec
+from slmrec.models.folder import fingerprint
 from slmrec.training.distillation import check_catalogue
+from slmrec.training.kept import Kept, keep
 from slmrec.training.modules import TrainingModule, item_table
 from slmrec.training.options import DistillationOptions
 
@@ -42,12 +47,11 @@ class ScoreDistillation(TrainingModule):
         states = self.model(input_ids, lengths)[valid]  # (P, d)
         table = item_table(self.model).table()
         candidates = self._candidates(targets, len(table) - 1)  # (C,)
-        with torch.no_grad():
-            theirs = states.new_zeros(len(targets), len(candidates), dtype=torch.float32)
-            for teacher in self._teachers:
-                teacher.to(input_ids.device)
-                theirs += teacher.position_scores(input_ids, lengths, candidates)[valid]
-            theirs /= len(self._teachers)
+        if "teacher" in extra:
+            theirs = extra["teacher"]
+        else:
+            batch = {"input_ids": input_ids, "lengths": lengths, "labels": labels}
+            theirs = mean_scores(self._teachers, batch, candidates)
         return taught_loss(
             states,
             table[candidates],
@@ -61,8 +65,43 @@ class ScoreDistillation(TrainingModule):
         """Item indices in rising order, the targets among them."""
         drawn = self.distillation.candidates
         if drawn >= num_items:
-            return torch.arange(1, num_items + 1, device=targets.device)
+            return all_items(num_items, targets.device)
         return torch.cat([targets, torch.randint(1, num_items + 1, (drawn,), device=targets.device)]).unique()
+
+
+def teacher_scores(
+    teachers: Sequence[Recommender],
+    examples: Sequence[Example],
+    folder: Path,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Kept:
+    """(T, N) the teachers' mean scores of all N items at all T targets, below each target's best one; see `keep`."""
+    items = all_items(len(teachers[0].catalogue))
+
+    def compute(batch: dict[str, Any]) -> Tensor:
+        scores = mean_scores(teachers, batch, items)
+        return scores - scores.amax(dim=1, keepdim=True)  # 16 bits are finest near zero, where the likely items are
+
+    for teacher in teachers:
+        teacher.eval()
+    facts = {"teachers": [fingerprint(teacher) for teacher in teachers]}
+    return keep(compute, (len(items),), facts, examples, folder, progress)
+
+
+@torch.no_grad()
+def mean_scores(teachers: Sequence[Recommender], batch: dict[str, Any], candidates: Tensor) -> Tensor:
+    """(P, C) float32: the teachers' scores of (C,) items at a batch's P targets, averaged."""
+    valid = batch["labels"] != IGNORED
+    total = torch.zeros(int(valid.sum()), len(candidates), device=valid.device)
+    for teacher in teachers:
+        teacher.to(valid.device)
+        total += teacher.position_scores(batch["input_ids"], batch["lengths"], candidates)[valid]
+    return total / len(teachers)
+
+
+def all_items(num_items: int, device: torch.device | None = None) -> Tensor:
+    """(N,) the indices of all items."""
+    return torch.arange(1, num_items + 1, device=device)
 
 
 def check_teachers(teachers: Sequence[Recommender], catalogue: Catalogue, max_length: int) -> None:

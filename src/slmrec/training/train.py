@@ -35,7 +35,8 @@ from slmrec.models.backbone import load_pretrained
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.models.text import text_vectors
-from slmrec.training.distillation import Distillation, TaughtExamples, check_catalogue, check_pair
+from slmrec.training.distillation import Distillation, check_catalogue, check_pair
+from slmrec.training.kept import TaughtExamples, expected_epochs, keeping_pays
 from slmrec.training.modules import NextItem, TrainingModule, training_module
 from slmrec.training.options import (
     BERT4RecOptions,
@@ -51,7 +52,7 @@ from slmrec.training.options import (
     TrainingOptions,
     block_ends,
 )
-from slmrec.training.score_distillation import ScoreDistillation, check_teachers
+from slmrec.training.score_distillation import ScoreDistillation, check_teachers, teacher_scores
 from slmrec.training.teacher_states import teacher_states
 from slmrec.training.trainer import Progress, fit
 
@@ -213,12 +214,11 @@ def distill(
                 getattr(model, part).load_state_dict(getattr(teacher, part).state_dict())
         return Distillation(model, teacher, distillation)
 
-    epochs = options.training.epochs if options.training.max_steps < 1 else 2
-    if cache_pays(distillation, epochs, examples, teacher):
-        layers = block_ends(teacher.num_layers, distillation.blocks, "teacher")
-        folder = out.parent / f".{out.name}.teacher_states"
+    folder = out.parent / f".{out.name}.teachers"
+    layers = block_ends(teacher.num_layers, distillation.blocks, "teacher")
+    if keeping_pays(distillation, options.training, examples, len(layers) * teacher.backbone.config.hidden_size):
         # Forward through the teacher once, forward and backward through the student in every epoch.
-        share = teacher.num_layers / (teacher.num_layers + 3 * student.layers * epochs)
+        share = teacher.num_layers / (teacher.num_layers + 3 * student.layers * expected_epochs(options.training))
         states = teacher_states(teacher, examples, layers, folder, _part(progress, 0.0, share))
         progress = _part(progress, share, 1.0)
         taught: Sequence[Example] = TaughtExamples(examples, states)
@@ -238,7 +238,7 @@ def distill(
         taught,
         progress,
     )
-    shutil.rmtree(out.parent / f".{out.name}.teacher_states", ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     assert isinstance(model, SLMRec)
     return model
 
@@ -277,7 +277,14 @@ def distill_scores(
         raise UserError("a bert4rec reads a history once and cannot follow scores at every position; take another kind")
     else:
         start = partial(build_classic, data, student, classic_text(data, student, progress))
-    return _train(
+    examples = training_examples(data, student.max_length, "every-position")
+    folder = out.parent / f".{out.name}.teachers"
+    taught: Sequence[Example] = examples
+    whole = distillation.candidates >= data.num_items
+    if whole and keeping_pays(distillation, student.training, examples, data.num_items):
+        taught = TaughtExamples(examples, teacher_scores(teachers, examples, folder, _part(progress, 0.0, 0.1)))
+        progress = _part(progress, 0.1, 1.0)
+    model = _train(
         lambda: ScoreDistillation(start(), teachers, distillation),
         data,
         {
@@ -288,9 +295,11 @@ def distill_scores(
         },
         student.training,
         out,
-        "every-position",
+        taught,
         progress,
     )
+    shutil.rmtree(folder, ignore_errors=True)
+    return model
 
 
 def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
@@ -331,15 +340,6 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
     if options.gradient_checkpointing:
         model.checkpoint_layers()
     return model
-
-
-def cache_pays(distillation: DistillationOptions, epochs: int, examples: Sequence[Example], teacher: SLMRec) -> bool:
-    """Whether to keep the teacher's states on disk: from two epochs on, where they fit."""
-    if distillation.teacher_states != "auto":
-        return distillation.teacher_states == "cached"
-    targets = sum(len(example.targets) for example in examples)
-    gigabytes = targets * distillation.blocks * teacher.backbone.config.hidden_size * 2 / 1e9
-    return epochs > 1 and gigabytes <= distillation.cache_gigabytes
 
 
 def _train(
