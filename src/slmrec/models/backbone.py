@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig,
 from slmrec.data.sources import KNOWN, Report, fetch
 from slmrec.errors import UserError
 from slmrec.files import whole_folder
+from slmrec.models.titles import mean_word_vectors
 
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 """Where decoders keep the norm after their last layer: LLaMA and most, GPT-2, OPT and BLOOM-likes, Phi."""
@@ -31,6 +32,8 @@ class Pretrained:
     """Weights of the kept layers and the final norm; none of the word table."""
     prompts: tuple[Tensor, ...]
     """(P, D) word vectors of each text asked for."""
+    titles: Tensor | None
+    """(N, D) mean word vectors of the titles asked for."""
     vocabulary_parameters: int
     """Size of the word table that was left behind."""
     embedding_scale: float
@@ -39,7 +42,14 @@ class Pretrained:
     """Layers of the whole decoder."""
 
 
-def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, weights: bool = True) -> Pretrained:
+def load_pretrained(
+    name: str,
+    layers: int | None,
+    texts: tuple[str, ...],
+    *,
+    weights: bool = True,
+    titles: Sequence[str] | None = None,
+) -> Pretrained:
     """Read the first ``layers`` (all if None) of decoder ``name`` and the word vectors of ``texts``.
 
     Args:
@@ -48,6 +58,7 @@ def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, we
         texts: prompts; special tokens are added to none of them.
         weights: False takes random weights of the same shape instead (the word vectors too), to measure what
             pretraining gives.
+        titles: texts of which the mean word vectors are wanted, an empty one having zeros.
 
     Raises:
         UserError: no such backbone, or fewer layers than asked for.
@@ -60,7 +71,7 @@ def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, we
             model = AutoModel.from_pretrained(where, dtype=torch.float32, **options)
         else:
             model = AutoModel.from_config(config, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(where, **options) if any(texts) else None
+        tokenizer = AutoTokenizer.from_pretrained(where, **options) if any(texts) or titles else None
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"backbone '{name}' is damaged or incomplete ({reason})") from error
@@ -78,6 +89,7 @@ def load_pretrained(name: str, layers: int | None, texts: tuple[str, ...], *, we
         config=small,
         state=state,
         prompts=prompts,
+        titles=mean_word_vectors(table, tokenizer, titles) if titles and tokenizer else None,
         vocabulary_parameters=table.numel(),
         embedding_scale=float(table.square().mean().sqrt()),
         layers=available,

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 import peft
+import polars as pl
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
@@ -28,10 +29,11 @@ from transformers.cache_utils import CacheLayerMixin
 from slmrec.engine import Encoder, Precision, check_precision
 from slmrec.engine.encoder import with_text_after
 from slmrec.errors import UserError
-from slmrec.models.backbone import Pretrained, build_backbone, choose_layers, final_norm_name
+from slmrec.models.backbone import Pretrained, build_backbone, choose_layers, final_norm_name, load_pretrained
 from slmrec.models.base import RecommenderConfig
 from slmrec.models.dot_product import DotProductRecommender
 from slmrec.models.items import FROZEN, ItemTable
+from slmrec.models.titles import Titles
 
 Reading = Literal["every-position", "last-prompt-token"]
 LAYER = re.compile(r"(?P<before>backbone\.(?:\w+\.)*?)(?P<layer>\d+)(?P<after>\..+)")
@@ -61,8 +63,10 @@ class SLMRecConfig(RecommenderConfig):
     """Text after them."""
     prompt_lengths: list[int] = field(default_factory=lambda: [0, 0])
     """Tokens of the two texts."""
+    item_titles: bool = False
+    """Whether items are read by their titles' words too, see `slmrec.models.titles`."""
     dropout: float = 0.0
-    """Rate of dropout on the projected item vectors."""
+    """Rate of dropout on what enters for items."""
     lora: dict[str, Any] | None = None
     """peft's LoraConfig while LoRA is not merged."""
 
@@ -92,6 +96,7 @@ class SLMRec(DotProductRecommender):
         self.items = ItemTable(
             config.num_items, config.item_dim, config.text_dim, config.id_dropout, config.text_source
         )
+        self.titles = Titles(config.num_items, width) if config.item_titles else None
         self.input_adapter = nn.Linear(config.item_dim, width)
         self.output_adapter = nn.Linear(width, config.item_dim)
         self.prompt_before = nn.Parameter(torch.zeros(before, width), requires_grad=False)
@@ -109,7 +114,8 @@ class SLMRec(DotProductRecommender):
         """A recommender to be trained: pretrained layers, given item vectors, fresh adapters.
 
         Args:
-            pretrained: the decoder's kept part, its two prompts being (before, after).
+            pretrained: the decoder's kept part, its two prompts being (before, after); with titles, where items are
+                read by them.
             items: a table of N items; it is copied.
             config: without the fields that `pretrained` and `items` tell.
         """
@@ -119,6 +125,7 @@ class SLMRec(DotProductRecommender):
         config.num_items, config.item_dim = items.num_embeddings - 1, items.embedding_dim
         config.text_dim = 0 if items.text is None else items.text.shape[1]
         config.id_dropout, config.text_source = items.id_dropout, items.text_source
+        config.item_titles = pretrained.titles is not None
         lora, config.lora = config.lora, None
         model = cls(config)
         norm = final_norm_name(build_backbone(pretrained.config))
@@ -129,6 +136,9 @@ class SLMRec(DotProductRecommender):
         )
         model.prompt_before.data.copy_(pretrained.prompts[0])
         model.prompt_after.data.copy_(pretrained.prompts[1])
+        if model.titles is not None:
+            assert pretrained.titles is not None
+            model.titles.describe(pretrained.titles)
         with torch.no_grad():
             model.items.load_state_dict(items.state_dict())
             # Items should enter the first layer at the scale of the words it was trained on.
@@ -155,6 +165,11 @@ class SLMRec(DotProductRecommender):
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         return self.read_out(self.hidden(input_ids, lengths, (self.num_layers,))[0])
 
+    def read_in(self, input_ids: Tensor) -> Tensor:
+        """(…) item indices to (…, D) inputs of the first layer."""
+        projected = self.input_adapter(self.items(input_ids))
+        return projected if self.titles is None else self.titles(input_ids, projected)
+
     def read_out(self, states: Tensor) -> Tensor:
         """(…, D) states after the last layer to (…, d) user vectors."""
         return self.output_adapter(self.final_norm(states))
@@ -170,7 +185,7 @@ class SLMRec(DotProductRecommender):
         if self._encoder is None or self._encoder.device != self.device:
             self._encoder = Encoder(
                 self.backbone,
-                embed=lambda ids: self.input_adapter(self.items(ids)),
+                embed=self.read_in,
                 read_out=self.read_out,
                 before=self.prompt_before,
                 after=self.prompt_after,
@@ -190,6 +205,26 @@ class SLMRec(DotProductRecommender):
     def vocabulary_parameters(self) -> int:
         return self.config.backbone_vocabulary
 
+    # -- new items --------------------------------------------------------------------------------------------
+
+    def add_items(self, frame: pl.DataFrame) -> None:
+        if self.titles is None:
+            super().add_items(frame)
+            return
+        if not self.config.pretrained:
+            raise UserError(
+                "this model reads titles by random words, which were not kept; train one with pretrained weights to "
+                "let new items in"
+            )
+        texts = frame["text"].cast(pl.String).fill_null("").to_list() if "text" in frame.columns else []
+        if not all(texts) or len(texts) < len(frame):
+            raise UserError("this model reads items by their titles; every new item needs its text")
+        # What can fail comes before the model is changed.
+        means = load_pretrained(self.config.backbone_name, 1, (), titles=texts).titles
+        super().add_items(frame)
+        assert means is not None
+        self.titles = self.titles.extended(means)
+
     # -- training ---------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> "SLMRec":
@@ -208,7 +243,7 @@ class SLMRec(DotProductRecommender):
         Returns:
             (K, B, R, D) float: R = L for the reading "every-position", 1 for "last-prompt-token".
         """
-        vectors = self.dropout(self.input_adapter(self.items(input_ids)))  # (B, L, D)
+        vectors = self.dropout(self.read_in(input_ids))  # (B, L, D)
         before, after = self.config.prompt_lengths
         rows, steps = input_ids.shape
         positions = before + torch.arange(steps, device=input_ids.device).expand(rows, -1)  # (B, L)
@@ -294,7 +329,7 @@ class SLMRec(DotProductRecommender):
         for name, parameter in self.named_parameters():
             of_decoder = name.startswith(("backbone.", "final_norm."))
             frozen_by_lora = bool(self.config.lora) and of_decoder and "lora_" not in name
-            parameter.requires_grad = not (frozen_by_lora or name.startswith("prompt_"))
+            parameter.requires_grad = not (frozen_by_lora or name.startswith("prompt_") or name == "titles.means")
         for name, parameter in self.items.named_parameters():
             parameter.requires_grad = items and name not in FROZEN
 

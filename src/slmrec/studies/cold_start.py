@@ -19,6 +19,9 @@ def study(recipe: Recipe) -> Study:
         "SASRec + text": Trial("SASRec + text", text),
         "SASRec + text, id dropout": Trial("SASRec + text, id dropout", replace(text, id_dropout=ID_DROPOUT)),
         "LLM + text": Trial("LLM + text", student_alone(recipe), items="SASRec + text"),
+        "LLM + text, titles": Trial(
+            "LLM + text, titles", replace(student_alone(recipe), item_titles=True), items="SASRec + text"
+        ),
     }
     trials = list(kinds.values())
     for share in SHARES:
@@ -31,6 +34,8 @@ def study(recipe: Recipe) -> Study:
         ("SASRec + text", "SASRec"),
         ("SASRec + text, id dropout", "SASRec + text"),
         ("LLM + text", "SASRec + text"),
+        ("LLM + text, titles", "LLM + text"),
+        ("LLM + text, titles", "SASRec + text"),
     ]
     pairs += [(f"LLM + text, newest {n}", f"SASRec + text, newest {n}") for n in NEWEST]
     pairs += [(f"LLM + text, {share:.0%} of users", f"SASRec + text, {share:.0%} of users") for share in SHARES]

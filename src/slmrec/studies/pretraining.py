@@ -8,7 +8,10 @@ from slmrec.studies.students import student_alone
 
 
 def study(recipe: Recipe) -> Study:
-    """The student's shape with the language model's weights and with random ones, over the same item table."""
+    """The student's shape with the language model's weights and with random ones, over the same item table.
+
+    Fed by vectors alone, a language model meets none of the words that it knows; so there are both with titles too.
+    """
     shape = student_alone(recipe)
     trials = [
         Trial("SASRec", recipe.sasrec),
@@ -18,9 +21,14 @@ def study(recipe: Recipe) -> Study:
         Trial("random weights, random items", replace(shape, pretrained=False)),
         Trial("pretrained, one layer", replace(shape, layers=1), items="SASRec"),
         Trial("random weights, one layer", replace(shape, layers=1, pretrained=False), items="SASRec"),
+        Trial("pretrained, titles", replace(shape, item_titles=True), items="SASRec"),
+        Trial("random weights, titles", replace(shape, item_titles=True, pretrained=False), items="SASRec"),
     ]
     pairs = [
         ("pretrained", "random weights"),
+        ("pretrained, titles", "random weights, titles"),
+        ("pretrained, titles", "pretrained"),
+        ("pretrained, titles", "SASRec"),
         ("pretrained, random items", "random weights, random items"),
         ("pretrained, one layer", "random weights, one layer"),
         ("pretrained", "pretrained, random items"),

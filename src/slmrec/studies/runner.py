@@ -71,6 +71,7 @@ class _Runner:
         for data in data_sets:
             texts = {trial.name: getattr(trial.options, "item_text", "") for trial in study.trials}
             wanting = [name for name, text in texts.items() if text and not text.endswith(".parquet")]
+            wanting += [trial.name for trial in study.trials if getattr(trial.options, "item_titles", False)]
             if wanting and data.catalogue.frame["text"].is_null().all():
                 raise UserError(
                     f"no item of {data.name} has a text, which '{wanting[0]}' needs; prepare it with items' texts, or "

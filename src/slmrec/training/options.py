@@ -290,6 +290,8 @@ class LLMOptions(StudentOptions):
     """Text before the items."""
     prompt_after: str = ""
     """Text after the items; only with reading "last-prompt-token"."""
+    item_titles: bool = False
+    """Items are read by their titles' words, in the backbone's own word vectors, and by their vectors beside them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

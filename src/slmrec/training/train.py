@@ -210,7 +210,7 @@ def distill(
     def build() -> Distillation:
         model = build_llm(data, options, start)
         if distillation.start == "teacher-adapters":
-            for part in ("input_adapter", "output_adapter", "items"):
+            for part in ("input_adapter", "output_adapter", "items", *(["titles"] if options.item_titles else [])):
                 getattr(model, part).load_state_dict(getattr(teacher, part).state_dict())
         return Distillation(model, teacher, distillation)
 
@@ -304,7 +304,7 @@ def distill_scores(
 
 def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
     """The student's options as those of an LLM recommender of its own: what it shares is read off the teacher."""
-    shared = ("max_length", "reading", "prompt_before", "prompt_after")
+    shared = ("max_length", "reading", "prompt_before", "prompt_after", "item_titles")
     return LLMOptions(
         backbone=teacher.config.backbone_name,
         pretrained=teacher.config.pretrained,
@@ -323,7 +323,8 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
             "both must come from one data set"
         )
     prompts = (options.prompt_before, options.prompt_after)
-    pretrained = load_pretrained(options.backbone, options.layers, prompts, weights=options.pretrained)
+    titles = item_titles(data) if options.item_titles else None
+    pretrained = load_pretrained(options.backbone, options.layers, prompts, weights=options.pretrained, titles=titles)
     config = SLMRecConfig(
         backbone_name=options.backbone,
         pretrained=options.pretrained,
@@ -340,6 +341,21 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
     if options.gradient_checkpointing:
         model.checkpoint_layers()
     return model
+
+
+def item_titles(data: Dataset) -> list[str]:
+    """Each item's title, empty where it has none.
+
+    Raises:
+        UserError: no item has one.
+    """
+    titles = data.catalogue.frame["text"].fill_null("").to_list()
+    if not any(titles):
+        raise UserError(
+            f"no item of {data.name} has a text, which item_titles reads; prepare it with items' texts, or turn "
+            "item_titles off"
+        )
+    return titles
 
 
 def _train(
