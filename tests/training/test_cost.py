@@ -39,6 +39,9 @@ def test_steps_validation_layers_and_a_teacher_add_up(cycle, llama, monkeypatch)
     assert alone.gigabytes == pytest.approx(2.5)
     taught = cost.llm_cost(cycle, options, config, teacher_layers=6, blocks=4)
     assert taught.seconds == pytest.approx(alone.seconds + 6 * tokens + 3 * 0.5 * tokens * 3)
+    online = cost.llm_cost(cycle, options, config, teacher_layers=6, blocks=4, online=True)
+    assert online.seconds == pytest.approx(alone.seconds + 3 * 13 * tokens + 3 * 0.5 * tokens * 3)
+    assert online.gigabytes == pytest.approx(2.5 + 3.5)
 
 
 def test_early_stopping_is_expected_after_as_many_epochs_as_it_took(cycle):

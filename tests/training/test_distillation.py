@@ -13,8 +13,9 @@ from slmrec.evaluation import evaluate
 from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import SLMRec, load
 from slmrec.models.items import ItemTable
-from slmrec.training.distillation import Distillation
+from slmrec.training.distillation import Distillation, OnlineDistillation
 from slmrec.training.kept import Kept, keeping_pays
+from slmrec.training.modules import NextItem
 from slmrec.training.options import (
     DistillationOptions,
     LLMOptions,
@@ -197,6 +198,50 @@ def test_the_papers_reading_is_taught_too(cycle, llama, tmp_path):
     assert log[-1]["loss"] < log[0]["loss"]
     assert student.config.lora is None
     torch.testing.assert_close(student.item_vectors(), vectors)
+
+
+@pytest.mark.parametrize("form", ["paper", "published"])
+def test_online_the_teacher_learns_from_its_targets_alone(cycle, llama, form):
+    """Its gradient is that of its own cross-entropy, and the student's is that of the offline objective."""
+    torch.manual_seed(0)
+    items = ItemTable.of(torch.randn(20, 16) * 0.3)
+    shape = LLMOptions(backbone=str(llama), layers=4, max_length=8)
+    options = DistillationOptions(blocks=2, form=form, contrastive=0.1, relational=0.1, online=True)
+
+    def pair():
+        torch.manual_seed(1)
+        return build_llm(cycle, replace(shape, layers=2), items), build_llm(cycle, shape, items)
+
+    batch = batch_of(cycle)
+    student, teacher = pair()
+    torch.manual_seed(2)
+    parts = OnlineDistillation(student, teacher, options).parts(**batch)
+    parts["loss"].backward()
+    alone_student, alone_teacher = pair()
+    NextItem(alone_teacher, TrainingOptions()).parts(**batch)["loss"].backward()
+    torch.manual_seed(2)
+    Distillation(alone_student, alone_teacher, options).parts(**batch)["loss"].backward()
+    assert any(p.grad is not None for p in teacher.parameters())
+    for ours, theirs in ((teacher, alone_teacher), (student, alone_student)):
+        wanted = dict(theirs.named_parameters())
+        for name, parameter in ours.named_parameters():
+            if parameter.grad is not None:
+                torch.testing.assert_close(parameter.grad, wanted[name].grad, rtol=1e-4, atol=1e-5)
+    assert parts["teacher_cross_entropy"] > 0
+
+
+def test_online_takes_of_the_teacher_its_shape_and_leaves_it_alone(cycle, teacher, tmp_path):
+    before = {name: weight.clone() for name, weight in teacher.state_dict().items()}
+    training = TrainingOptions(epochs=8, batch_size=16, learning_rate=1e-2, backbone_learning_rate=2e-3)
+    options = DistillationOptions(blocks=2, lambda2=1e-4, online=True)
+    student = distill(teacher, cycle, tmp_path / "s", StudentOptions(layers=2, training=training), options)
+    assert student.num_layers == 2
+    assert evaluate(student, cycle).metrics["NDCG@10"] > 0.5
+    log = json.loads((tmp_path / "s" / "training.json").read_text())["log"]
+    assert log[-1]["teacher_cross_entropy"] < 0.8 * log[0]["teacher_cross_entropy"]
+    assert all(torch.equal(weight, before[name]) for name, weight in teacher.state_dict().items())
+    assert not (tmp_path / ".s.teacher_states").exists()
+    assert not any("teacher" in name for name in load(tmp_path / "s").state_dict())
 
 
 def test_block_ends_and_their_refusals():

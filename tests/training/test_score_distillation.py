@@ -146,6 +146,34 @@ def test_teachers_of_all_kinds_teach_together(cycle, teacher):
     torch.testing.assert_close(found, divergence)
 
 
+@pytest.mark.parametrize(
+    "way",
+    [{"top_items": 5, "student_items": 5}, {"top_items": 5, "rank_decay": 2.0, "consistency": 0.1}],
+    ids=["scores of the best", "their order"],
+)
+def test_the_best_items_alone_teach_too(way, cycle, teacher, tmp_path):
+    """By the teacher's lists and no cross-entropy a student learns the planted order that the teacher knows."""
+    training = TrainingOptions(epochs=12, batch_size=16, learning_rate=1e-2)
+    distillation = DistillationOptions(form="scores", cross_entropy=0.0, **way)
+    student = distill_scores([teacher], cycle, tmp_path / "s", SASRecOptions(**SMALL, training=training), distillation)
+    assert evaluate(student, cycle).metrics["NDCG@10"] > 0.5
+
+
+def test_ways_that_contradict_each_other_are_refused():
+    for options, said in (
+        ({"top_items": 5}, "form 'paper' compares no scores"),
+        ({"student_items": 5, "form": "scores"}, "goes with top_items, which is 0"),
+        ({"rank_decay": 1.0, "form": "scores"}, "goes with top_items, which is 0"),
+        ({"top_items": -1}, "top_items is -1"),
+        ({"top_items": 5, "rank_decay": 1.0, "student_items": 5, "form": "scores"}, "student_items have none"),
+        ({"top_items": 5, "consistency": 1.0, "form": "scores"}, "set rank_decay too"),
+        ({"online": True, "form": "scores"}, "online teaching is of states"),
+        ({"online": True, "start": "teacher-adapters"}, "learnt nothing to start from"),
+    ):
+        with pytest.raises(UserError, match=said):
+            DistillationOptions(**options)
+
+
 def test_teachers_that_cannot_teach_are_refused(cycle, llama, teacher, tmp_path):
     options = SASRecOptions(**SMALL)
     with pytest.raises(UserError, match="no teacher"):

@@ -144,7 +144,8 @@ def run(arguments: argparse.Namespace) -> None:
         else:
             assert deep is not None
             check_pair(deep, student.layers, distillation.blocks)
-            progress.say(f"to train: {llm_cost(data, shape, config, deep.num_layers, distillation.blocks)}")
+            cost = llm_cost(data, shape, config, deep.num_layers, distillation.blocks, distillation.online)
+            progress.say(f"to train: {cost}")
             distill(deep, data, out, student, distillation, table, progress.progress)
     print(show.training(out))
 

@@ -7,7 +7,7 @@ STUDIES = {
     "ablation": "each part of the distillation loss",
     "blocks": "how many blocks teacher and student are cut into",
     "teachers": "depths of teacher and student",
-    "kd": "states against scores, temperatures and weights",
+    "kd": "states against scores, temperatures, weights, best items, online",
     "cold-start": "few events, rare items, few users",
     "order": "histories out of order",
     "pretraining": "the language model's weights against random ones",

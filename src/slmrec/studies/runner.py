@@ -252,7 +252,9 @@ class _Runner:
         taken = [read_json(path, "study")["training"]["seconds"] for path in done if path.exists()]
         if taken:
             return sum(taken) / len(taken)
-        return _estimate(_seen_by(data, trial), self._shape(trial), self._deepest_teacher(trial), _blocks(trial))
+        online = trial.distillation is not None and trial.distillation.online
+        deepest = self._deepest_teacher(trial)
+        return _estimate(_seen_by(data, trial), self._shape(trial), deepest, _blocks(trial), online)
 
     def _shape(self, trial: Trial) -> Any:
         """A trial's options, a student's with what it has from its teacher."""
@@ -300,13 +302,13 @@ def _seen_by(data: Dataset, trial: Trial) -> Dataset:
     return shuffled(data) if trial.shuffled else data
 
 
-def _estimate(data: Dataset, options: Any, teacher_layers: int | None, blocks: int) -> float:
+def _estimate(data: Dataset, options: Any, teacher_layers: int | None, blocks: int, online: bool) -> float:
     if options is None or isinstance(options, ItemKNNOptions):
         return 0.0
     if isinstance(options, ClassicOptions):
         return classic_cost(data, options).seconds
     config = check_backbone(options.backbone, options.layers)
-    return llm_cost(data, options, config, teacher_layers, blocks).seconds
+    return llm_cost(data, options, config, teacher_layers, blocks, online).seconds
 
 
 def _blocks(trial: Trial) -> int:

@@ -72,7 +72,12 @@ _probed: dict[tuple, tuple[_Probe, _Probe]] = {}
 
 
 def llm_cost(
-    data: Dataset, options: LLMOptions, config: PretrainedConfig, teacher_layers: int | None = None, blocks: int = 1
+    data: Dataset,
+    options: LLMOptions,
+    config: PretrainedConfig,
+    teacher_layers: int | None = None,
+    blocks: int = 1,
+    online: bool = False,
 ) -> Cost:
     """Cost of training an LLM recommender, and of its teacher's states where it has a teacher.
 
@@ -82,6 +87,7 @@ def llm_cost(
         config: the whole decoder's configuration.
         teacher_layers: layers of the teacher whose states are computed once.
         blocks: the inner ones' cross-entropies are paid for too.
+        online: the teacher is trained beside the student instead.
     """
     every = options.reading == "every-position"
     # A prompt's text after the items is a handful of tokens; what stands before them is computed once a batch.
@@ -100,11 +106,15 @@ def llm_cost(
     cost = _cost(probe, data, examples, options.training, lengths[1])
     targets = sum(len(example.targets) for example in examples)
     heads = (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * _epochs(options.training, len(examples))
-    taught = 0.0
-    if teacher_layers:
-        tokens = sum(len(example.inputs) + lengths[1] for example in examples)
-        taught = tokens * one.deeper(two, teacher_layers).encoding
-    return replace(cost, seconds=cost.seconds + heads + taught)
+    if not teacher_layers:
+        return replace(cost, seconds=cost.seconds + heads)
+    deep = one.deeper(two, teacher_layers)
+    if online:
+        beside = _cost(replace(deep, ranking=0.0), data, examples, options.training, lengths[1])
+        held = beside.gigabytes - _held_now() / 1e9
+        return replace(cost, seconds=cost.seconds + heads + beside.seconds, gigabytes=cost.gigabytes + held)
+    tokens = sum(len(example.inputs) + lengths[1] for example in examples)
+    return replace(cost, seconds=cost.seconds + heads + tokens * deep.encoding)
 
 
 def classic_cost(data: Dataset, options: ClassicOptions) -> Cost:

@@ -1,8 +1,9 @@
-"""Offline distillation of the paper: a frozen deep teacher, a student of its first layers, matched block by block.
+"""Distillation of the paper: a frozen deep teacher, a student of its first layers, matched block by block.
 
 The teacher's M layers and the student's N are both cut into B blocks; the states after each block are compared by
 `slmrec_objective`. They are compared in the raw residual stream, the last block's too. The published code compares
-the last block after its final norm and the inner ones before it: `form="published"` does the same.
+the last block after its final norm and the inner ones before it: `form="published"` does the same. The paper's method
+is offline, after the teacher's training; `OnlineDistillation` is what it compares that with.
 """
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from slmrec.data import Catalogue
 from slmrec.data.batches import IGNORED
 from slmrec.errors import UserError
-from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
+from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective, softmax_cross_entropy
 from slmrec.models import Recommender, SLMRec
 from slmrec.training.modules import TrainingModule
 from slmrec.training.options import DistillationOptions, block_ends
@@ -53,7 +54,12 @@ class Distillation(TrainingModule):
         self.inner_adapters = nn.ModuleList(
             nn.Linear(student.output_adapter.in_features, student.config.item_dim) for _ in self.layers[:-1]
         )
-        self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple: no part of what is trained and saved
+        self._teacher = (teacher,)  # in a tuple: no part of what is trained and saved
+        self._prepare(teacher)
+
+    def _prepare(self, teacher: SLMRec) -> None:
+        """Make the teacher ready to teach."""
+        teacher.requires_grad_(False).eval()
 
     def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
         valid = labels != IGNORED
@@ -61,9 +67,13 @@ class Distillation(TrainingModule):
         if "teacher" in extra:
             teacher = extra["teacher"].transpose(0, 1).to(student.dtype)  # (K, P, D)
         else:
-            self._teacher[0].to(student.device)
+            nn.Module.to(self._teacher[0], student.device)
             batch = {"input_ids": input_ids, "lengths": lengths, "labels": labels}
             teacher = block_end_states(self._teacher[0], batch, self.teacher_layers)
+        return self._compare(teacher, student, labels[valid])
+
+    def _compare(self, teacher: Tensor, student: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """The loss and its parts of block ends (K, P, D) at positions whose next items are (P,) targets."""
         published = self.options.form == "published"
         inner = [
             adapter(states if published else self.model.final_norm(states))
@@ -72,13 +82,13 @@ class Distillation(TrainingModule):
         final = self.model.read_out(student[-1])
         if published:
             student = torch.cat([student[:-1], self.model.final_norm(student[-1:])])
-            teacher = torch.cat([teacher[:-1], self._teacher[0].final_norm(teacher[-1:])])
+            teacher = torch.cat([teacher[:-1], self._teacher[0].final_norm(teacher[-1:]).detach()])
         parts = slmrec_objective(
             teacher,
             student,
             torch.stack(inner) if inner else final.new_zeros(0, *final.shape),
             final,
-            labels[valid],
+            targets,
             self.model.items.table(),
             lambda1=self.options.lambda1,
             lambda2=self.options.lambda2,
@@ -90,6 +100,29 @@ class Distillation(TrainingModule):
                 parts[name] = loss(teacher[-1], student[-1])
                 parts["loss"] = parts["loss"] + weight * parts[name]
         return parts
+
+
+class OnlineDistillation(Distillation):
+    """Teacher and student learn together: the objective above, and the teacher's own cross-entropy.
+
+        loss = objective(student; teacher's states as they are) + L_ce(teacher)
+
+    The teacher is trained by its targets alone: no gradient flows to it from what the student lacks. In the published
+    code one does, which pulls the teacher towards its student, and both share the student's item table; here each has
+    its own. The teacher is left behind afterwards.
+    """
+
+    def _prepare(self, teacher: SLMRec) -> None:
+        self.teacher = teacher
+
+    def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
+        valid = labels != IGNORED
+        targets = labels[valid]
+        teacher = self.teacher.hidden(input_ids, lengths, self.teacher_layers)[:, valid]  # (K, P, D)
+        student = self.model.hidden(input_ids, lengths, self.layers)[:, valid]
+        own = softmax_cross_entropy(self.teacher.read_out(teacher[-1]), targets, self.teacher.items.table())
+        parts = self._compare(teacher.detach(), student, targets)
+        return parts | {"loss": parts["loss"] + own, "teacher_cross_entropy": own.detach()}
 
 
 def check_same_space(teacher: SLMRec, student: SLMRec) -> None:

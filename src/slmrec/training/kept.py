@@ -86,6 +86,8 @@ def keeping_pays(
     distillation: DistillationOptions, training: TrainingOptions, examples: Sequence[Example], values: int
 ) -> bool:
     """Whether to keep ``values`` numbers a target on disk: from two epochs on, where they fit."""
+    if distillation.online:
+        return False  # what the teacher says changes with every step
     if distillation.teacher_states != "auto":
         return distillation.teacher_states == "cached"
     gigabytes = sum(len(example.targets) for example in examples) * values * 2 / 1e9

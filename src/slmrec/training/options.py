@@ -327,6 +327,17 @@ class DistillationOptions:
     candidates: int = 16_384
     """Items drawn uniformly a step that scores are compared over, besides the step's targets; all items where there are
     no more; only with "scores"."""
+    top_items: int = 0
+    """Best items of the teachers, among the candidates, that alone teach; 0: all candidates; only with "scores"."""
+    student_items: int = 0
+    """The student's own best items that are compared beside top_items."""
+    rank_decay: float = 0.0
+    """Above 0, top_items teach by their order alone: the k-th counts exp(-(k - 1) / rank_decay)."""
+    consistency: float = 0.0
+    """Added, with rank_decay, to the count of those that are among the student's best too."""
+    online: bool = False
+    """Teacher and student learn together from the start: of the teacher only its shape is taken, and its weights begin
+    as the student's do; not with form "scores"."""
     start: Literal["pretrained", "teacher-adapters"] = "pretrained"
     """Where the student's adapters and item table begin: afresh, or as the teacher left them."""
     teacher_states: Literal["auto", "cached", "alongside"] = "auto"
@@ -341,9 +352,25 @@ class DistillationOptions:
         if self.temperature <= 0 or self.candidates < 1:
             given = f"temperature is {self.temperature} and candidates {self.candidates}"
             raise UserError(f"{given}, but they must be above 0 and at least 1")
-        for name in ("lambda1", "lambda2", "lambda3", "contrastive", "relational", "cross_entropy"):
+        for name in ("lambda1", "lambda2", "lambda3", "contrastive", "relational", "cross_entropy", "consistency"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but a loss weight cannot be negative")
+        for name in ("top_items", "student_items", "rank_decay"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}, but cannot be negative; 0 turns it off")
+        for name in ("student_items", "rank_decay", "consistency"):
+            if getattr(self, name) and not self.top_items:
+                raise UserError(f"{name} is {getattr(self, name)}, but goes with top_items, which is 0; set it too")
+        if self.top_items and self.form != "scores":
+            raise UserError(f"top_items is {self.top_items}, but form '{self.form}' compares no scores; take 'scores'")
+        if self.rank_decay and self.student_items:
+            raise UserError("rank_decay teaches by the order of the teachers' items; student_items have none there")
+        if self.consistency and not self.rank_decay:
+            raise UserError(f"consistency is {self.consistency}, but weighs ranked items; set rank_decay too")
+        if self.online and self.form == "scores":
+            raise UserError("online teaching is of states, form 'paper' or 'published', but the form is 'scores'")
+        if self.online and self.start == "teacher-adapters":
+            raise UserError("online, the teacher has learnt nothing to start from; drop start 'teacher-adapters'")
 
 
 def block_ends(layers: int, blocks: int, whose: str) -> list[int]:

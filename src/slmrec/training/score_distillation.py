@@ -25,6 +25,7 @@ from slmrec.training.distillation import check_catalogue
 from slmrec.training.kept import Kept, keep
 from slmrec.training.modules import TrainingModule, item_table
 from slmrec.training.options import DistillationOptions
+from slmrec.training.top_items import top_items_parts
 
 
 class ScoreDistillation(TrainingModule):
@@ -52,13 +53,15 @@ class ScoreDistillation(TrainingModule):
         else:
             batch = {"input_ids": input_ids, "lengths": lengths, "labels": labels}
             theirs = mean_scores(self._teachers, batch, candidates)
+        return self.compare(states, table[candidates], torch.searchsorted(candidates, targets), theirs)
+
+    def compare(self, states: Tensor, vectors: Tensor, targets: Tensor, theirs: Tensor) -> dict[str, Tensor]:
+        """The loss of user vectors (P, d), candidates' vectors (C, d), targets' places (P,) and teachers (P, C)."""
+        options = self.distillation
+        if options.top_items:
+            return top_items_parts(states, vectors, targets, theirs.float(), options)
         return taught_loss(
-            states,
-            table[candidates],
-            torch.searchsorted(candidates, targets),
-            theirs,
-            cross_entropy=self.distillation.cross_entropy,
-            temperature=self.distillation.temperature,
+            states, vectors, targets, theirs, cross_entropy=options.cross_entropy, temperature=options.temperature
         )
 
     def _candidates(self, targets: Tensor, num_items: int) -> Tensor:

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from slmrec.models.backbone import load_pretrained
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.models.text import text_vectors
-from slmrec.training.distillation import Distillation, check_catalogue, check_pair
+from slmrec.training.distillation import Distillation, OnlineDistillation, check_catalogue, check_pair
 from slmrec.training.kept import TaughtExamples, expected_epochs, keeping_pays
 from slmrec.training.modules import NextItem, TrainingModule, training_module
 from slmrec.training.options import (
@@ -187,7 +187,7 @@ def distill(
     """Teach a student of the teacher's first layers into a model folder (the paper's method).
 
     Args:
-        teacher: the trained teacher; it stays as it is.
+        teacher: the trained teacher; it stays as it is. Online, only its shape and item table count.
         data: the data set that it was trained on.
         out: model folder of the student.
         student: depth and training of the student, `StudentOptions()` if unset; the rest of its shape is the teacher's.
@@ -208,6 +208,9 @@ def distill(
     start = teacher.items if items is None else items
 
     def build() -> Distillation:
+        if distillation.online:
+            deep = replace(options, layers=teacher.num_layers)
+            return OnlineDistillation(build_llm(data, options, start), build_llm(data, deep, start), distillation)
         model = build_llm(data, options, start)
         if distillation.start == "teacher-adapters":
             for part in ("input_adapter", "output_adapter", "items", *(["titles"] if options.item_titles else [])):
