@@ -25,7 +25,7 @@ def test_top_items_by_hand():
 
     found = top_items_loss(student, teacher, items=2, temperature=2.0)
     assert found.item() == pytest.approx(divergence([2, 0]), rel=1e-5)
-    both = top_items_loss(student, teacher, items=2, student_items=1, temperature=2.0)
+    both = top_items_loss(student, teacher, items=2, own_items=1, temperature=2.0)
     assert both.item() == pytest.approx(divergence([2, 0, 3]), rel=1e-5)
 
 
@@ -42,12 +42,12 @@ def test_items_that_are_nobodys_best_get_no_gradient():
     """Row 0 has three choices, row 1 two, as its lists agree: what fills row 1 up must not count."""
     teacher = torch.tensor([[3.0, 2.0, 1.0, 0.0], [3.0, 2.0, 1.0, 0.0]], requires_grad=True)
     student = torch.tensor([[0.0, 1.0, 9.0, 0.0], [1.0, 2.0, 0.0, 0.0]], requires_grad=True)
-    loss = top_items_loss(student, teacher, items=2, student_items=2)
+    loss = top_items_loss(student, teacher, items=2, own_items=2)
     gradient, none = torch.autograd.grad(loss, (student, teacher), allow_unused=True)
     assert none is None
     assert gradient.isfinite().all()
     assert (gradient != 0).tolist() == [[True, True, True, False], [True, True, False, False]]
-    separate = [top_items_loss(student[i : i + 1], teacher[i : i + 1], items=2, student_items=2) for i in (0, 1)]
+    separate = [top_items_loss(student[i : i + 1], teacher[i : i + 1], items=2, own_items=2) for i in (0, 1)]
     torch.testing.assert_close(loss, torch.stack(separate).mean())
 
 
@@ -80,8 +80,8 @@ def test_parts_add_up_with_cross_entropy():
     states, vectors, teachers = torch.randn(3, 4), torch.randn(6, 4), torch.randn(3, 6)
     targets = torch.tensor([0, 5, 2])
     for more, taught in (
-        ({"student_items": 1, "temperature": 2.0}, top_items_loss(
-            states @ vectors.T, teachers, items=2, student_items=1, temperature=2.0
+        ({"own_items": 1, "temperature": 2.0}, top_items_loss(
+            states @ vectors.T, teachers, items=2, own_items=1, temperature=2.0
         )),
         ({"rank_decay": 1.0, "consistency": 0.2}, ranked_loss(
             states @ vectors.T, teachers, items=2, decay=1.0, consistency=0.2

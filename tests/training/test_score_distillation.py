@@ -148,7 +148,7 @@ def test_teachers_of_all_kinds_teach_together(cycle, teacher):
 
 @pytest.mark.parametrize(
     "way",
-    [{"top_items": 5, "student_items": 5}, {"top_items": 5, "rank_decay": 2.0, "consistency": 0.1}],
+    [{"top_items": 5, "own_items": 5}, {"top_items": 5, "rank_decay": 2.0, "consistency": 0.1}],
     ids=["scores of the best", "their order"],
 )
 def test_the_best_items_alone_teach_too(way, cycle, teacher, tmp_path):
@@ -162,10 +162,10 @@ def test_the_best_items_alone_teach_too(way, cycle, teacher, tmp_path):
 def test_ways_that_contradict_each_other_are_refused():
     for options, said in (
         ({"top_items": 5}, "form 'paper' compares no scores"),
-        ({"student_items": 5, "form": "scores"}, "goes with top_items, which is 0"),
+        ({"own_items": 5, "form": "scores"}, "goes with top_items, which is 0"),
         ({"rank_decay": 1.0, "form": "scores"}, "goes with top_items, which is 0"),
         ({"top_items": -1}, "top_items is -1"),
-        ({"top_items": 5, "rank_decay": 1.0, "student_items": 5, "form": "scores"}, "student_items have none"),
+        ({"top_items": 5, "rank_decay": 1.0, "own_items": 5, "form": "scores"}, "own_items have none"),
         ({"top_items": 5, "consistency": 1.0, "form": "scores"}, "set rank_decay too"),
         ({"online": True, "form": "scores"}, "online teaching is of states"),
         ({"online": True, "start": "teacher-adapters"}, "learnt nothing to start from"),

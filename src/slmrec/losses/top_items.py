@@ -23,7 +23,7 @@ from torch import Tensor
 
 
 def top_items_loss(
-    scores: Tensor, teachers: Tensor, *, items: int, student_items: int = 0, temperature: float = 1.0
+    scores: Tensor, teachers: Tensor, *, items: int, own_items: int = 0, temperature: float = 1.0
 ) -> Tensor:
     """L_top, float32 scalar.
 
@@ -31,14 +31,14 @@ def top_items_loss(
         scores: (P, C) float, the student's.
         teachers: (P, C) float; no gradient flows to it.
         items: K, at most C are taken.
-        student_items: of the student's own best, beside them.
+        own_items: of the student's own best, beside them.
         temperature: T.
     """
     teachers, scores = teachers.detach().float(), scores.float()
     chosen = torch.zeros_like(teachers, dtype=torch.bool)
     chosen.scatter_(1, _best(teachers, items), True)
-    if student_items:
-        chosen.scatter_(1, _best(scores.detach(), student_items), True)
+    if own_items:
+        chosen.scatter_(1, _best(scores.detach(), own_items), True)
     # As many columns for all as the longest list has; what is no choice of a row has no probability there.
     width = int(chosen.sum(dim=1).max())
     columns = chosen.to(torch.uint8).topk(width, dim=1).indices  # (P, W)

@@ -44,7 +44,7 @@ def study(recipe: Recipe) -> Study:
     ways["scores, all items"] = everything
     for number in TOP:
         ways[f"scores, teacher's best {number}"] = replace(everything, top_items=number)
-    ways[f"scores, best {TOP[-1]} of both"] = replace(everything, top_items=TOP[-1], student_items=TOP[-1])
+    ways[f"scores, best {TOP[-1]} of both"] = replace(everything, top_items=TOP[-1], own_items=TOP[-1])
     ways["order of the best"] = replace(everything, top_items=RANKED, rank_decay=DECAY)
     ways["order of the best, consistent"] = replace(everything, top_items=RANKED, rank_decay=DECAY, consistency=0.1)
     trials += [

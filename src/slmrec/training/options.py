@@ -329,7 +329,7 @@ class DistillationOptions:
     no more; only with "scores"."""
     top_items: int = 0
     """Best items of the teachers, among the candidates, that alone teach; 0: all candidates; only with "scores"."""
-    student_items: int = 0
+    own_items: int = 0
     """The student's own best items that are compared beside top_items."""
     rank_decay: float = 0.0
     """Above 0, top_items teach by their order alone: the k-th counts exp(-(k - 1) / rank_decay)."""
@@ -355,16 +355,16 @@ class DistillationOptions:
         for name in ("lambda1", "lambda2", "lambda3", "contrastive", "relational", "cross_entropy", "consistency"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but a loss weight cannot be negative")
-        for name in ("top_items", "student_items", "rank_decay"):
+        for name in ("top_items", "own_items", "rank_decay"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but cannot be negative; 0 turns it off")
-        for name in ("student_items", "rank_decay", "consistency"):
+        for name in ("own_items", "rank_decay", "consistency"):
             if getattr(self, name) and not self.top_items:
                 raise UserError(f"{name} is {getattr(self, name)}, but goes with top_items, which is 0; set it too")
         if self.top_items and self.form != "scores":
             raise UserError(f"top_items is {self.top_items}, but form '{self.form}' compares no scores; take 'scores'")
-        if self.rank_decay and self.student_items:
-            raise UserError("rank_decay teaches by the order of the teachers' items; student_items have none there")
+        if self.rank_decay and self.own_items:
+            raise UserError("rank_decay teaches by the order of the teachers' items; own_items have none there")
         if self.consistency and not self.rank_decay:
             raise UserError(f"consistency is {self.consistency}, but weighs ranked items; set rank_decay too")
         if self.online and self.form == "scores":

@@ -33,7 +33,7 @@ def top_items_parts(
             scores,
             teachers,
             items=options.top_items,
-            student_items=options.student_items,
+            own_items=options.own_items,
             temperature=options.temperature,
         )
     loss = options.cross_entropy * entropy + taught
