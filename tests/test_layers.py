@@ -5,6 +5,7 @@ from pathlib import Path
 
 LAYERS = [
     "errors",
+    "extras",
     "files",
     "provenance",
     "data",

@@ -77,5 +77,13 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `slmrec --help` need not wait for torch."""
     for module, names in _HOME.items():
         if name in names:
-            return getattr(importlib.import_module(module), name)
+            try:
+                return getattr(importlib.import_module(module), name)
+            except ModuleNotFoundError as error:
+                from slmrec.extras import missing_extra
+
+                said = missing_extra(error)
+                if said is None:
+                    raise
+                raise said from error
     raise AttributeError(f"module 'slmrec' has no attribute '{name}'")

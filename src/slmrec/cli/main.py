@@ -53,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         full = "the disk is full; make room and type the same command again"
         if any(_says_full(cause) for cause in _causes(error)):
             return _end(1, full, debug)
+        if isinstance(error, ModuleNotFoundError):
+            from slmrec.extras import missing_extra
+
+            error = missing_extra(error) or error
         if isinstance(error, UserError):
             return _end(2, str(error), debug)
         if _is_full(getattr(arguments, "out", None)):
