@@ -1,9 +1,10 @@
-# make demo: the main job on MovieLens-100K, from nothing. make test: the tests. Both set up .venv first.
+# make demo: the main job on MovieLens-100K, from nothing. make test: the tests. make docs: the documentation's site.
+# All set up .venv first.
 PYTHON ?= python3
 VENV := .venv
 RUN ?= runs/ml-100k
 
-.PHONY: setup demo test lint
+.PHONY: setup demo test lint docs
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -22,6 +23,10 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/pytest
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	@echo "build/site/index.html   ($(VENV)/bin/python -m http.server -d build/site serves it, search included)"
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -1,4 +1,4 @@
-"""How large the states of first and later items are, with and without a prompt before them (docs/method.md).
+"""How large the states of first and later items are, with and without a prompt before them (docs/concepts/method.md).
 
     python benchmarks/states.py [--result FILE]
 

@@ -1,7 +1,7 @@
 """What the documents name, made tiny: data sources, decoders, a run and models that commands and code can work on.
 
 Everything is made by the commands themselves. `ml-100k`, `smollm2-135m` and `minilm-l6` are stood in for by a made-up
-data set in the same format, a random decoder of as many layers and a random encoder, so that nothing is fetched.
+data set in the same format, a random decoder and a random encoder, so that nothing is fetched.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ ITEMS = 190
 USERS = 200
 RECIPE = "tiny.toml"
 """The recipe that is taken wherever a document's command names none."""
-SMALL = "hidden_size = 16\nmax_length = 10\ntraining = { epochs = 1, batch_size = 64 }"
+SMALL = "hidden_size = 16\nmax_length = 50\ntraining = { epochs = 1, batch_size = 64 }"
 TINY = f"""\
 [sasrec]
 num_blocks = 1
@@ -46,7 +46,7 @@ state_size = 16
 
 [teacher]
 layers = 8
-max_length = 10
+max_length = 50
 prompt_before = "Items that a user chose"
 training = {{ epochs = 1, batch_size = 64 }}
 
@@ -132,6 +132,8 @@ def _frames(folder: Path, rows: list[tuple[int, int, int]]) -> None:
     weights.write_parquet(folder / "interactions.parquet")
     histories = clicks.group_by("visitor", maintain_order=True).agg("sku")
     histories.rename({"visitor": "user_id", "sku": "history"}).write_parquet(folder / "users.parquet")
+    histories = weights.select("user_id", history=pl.col("item_id").cast(pl.String)).group_by("user_id").agg("history")
+    histories.write_parquet(folder / "histories.parquet")
     new = pl.DataFrame({"item_id": ["N1", "N2"], "text": ["The Silver Orchard", "A Distant Lantern"]})
     new.write_parquet(folder / "new.parquet")
     assert moments[1] - moments[0] == timedelta(minutes=1)
@@ -143,10 +145,10 @@ def _sku(item: int) -> str:
 
 
 def _decoder(folder: Path) -> None:
-    """SmolLM2's number of layers, 16 wide."""
+    """A random LLaMA, 16 wide."""
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2, "num_key_value_heads": 1}
-    AutoModel.from_config(LlamaConfig(num_hidden_layers=30, vocab_size=40, **shape)).save_pretrained(folder)
+    AutoModel.from_config(LlamaConfig(num_hidden_layers=12, vocab_size=40, **shape)).save_pretrained(folder)
     _tokenizer(["Items", "that", "a", "user", "chose"]).save_pretrained(folder)
 
 

@@ -33,6 +33,7 @@ NOT_RUN = {
     "make": "sets up an environment, or trains for a quarter of an hour; the Makefile has the target",
     "pip install": "fetches packages; tests/test_wheel.py installs the wheel",
     "git clone": "fetches the repository",
+    "jupyter": "opens a browser; test_notebook.py runs the notebook",
     "python benchmarks/": "measures for minutes; the script is there",
     "slmrec study ablation --data data/ml-100k --seeds 3 --out studies": "forty trainings; its plan is run instead",
 }

@@ -46,8 +46,16 @@ def compare(
 ) -> Comparison:
     """Compare two evaluations of the same cases.
 
-    UserError: they differ in data, cases, split, protocol or seen items (or, if sampled, in the negatives'
-    seed), or the metric is unknown.
+    Args:
+        model: the one in question.
+        baseline: the other.
+        metric: a metric of `slmrec.evaluation`.
+        seed: draws the resamples.
+        resamples: of bootstrap and test.
+
+    Raises:
+        UserError: they differ in data, cases, split, protocol or seen items (or, if sampled, in the negatives'
+            seed), or the metric is unknown.
     """
     _check_same_cases(model, baseline)
     values, baseline_values = metric_values(metric, model.ranks), metric_values(metric, baseline.ranks)

@@ -114,17 +114,25 @@ def evaluate(
 ) -> Evaluation:
     """Rank every target of a split with a model.
 
-    name: what tables call the model; its kind when not given.
-    seed: the same seed gives every model the same negatives and the same subset of cases.
-    batch_size: cases scored at once; changes speed and memory (B × N scores), never a rank. By default 256, and
-        fewer for a large catalogue.
-    max_cases: rank for a subset of this many cases, drawn by the seed.
-    newest: the model gets only so many events of each history, as if the user had just come; what is masked stays.
-    shuffled: the model gets each history in an order that the seed and the case draw, which tells what order is worth.
-    progress: called after each batch with the number of cases done and their total.
+    Args:
+        model: any recommender of the data's catalogue.
+        data: the data set.
+        split: "valid", which choices are made by, or "test".
+        protocol: "full", or "sampled": among 999 drawn items, as the paper does.
+        seen: "masked" takes the history's items out of the list, "kept" leaves them in.
+        name: what tables call the model; its kind when not given.
+        seed: the same seed gives every model the same negatives and the same subset of cases.
+        batch_size: cases scored at once; changes speed and memory (B × N scores), never a rank. By default 256, and
+            fewer for a large catalogue.
+        max_cases: rank for a subset of this many cases, drawn by the seed.
+        newest: the model gets only so many events of each history, as if the user had just come; what is masked stays.
+        shuffled: the model gets each history in an order that the seed and the case draw, which tells what order is
+            worth.
+        progress: called after each batch with the number of cases done and their total.
 
-    UserError: a request that is not one of the choices, a split without cases, a model of another catalogue,
-    a score that is NaN or infinite.
+    Raises:
+        UserError: a request that is not one of the choices, a split without cases, a model of another catalogue,
+            a score that is NaN or infinite.
     """
     _one_of("split", split, Split)
     _one_of("protocol", protocol, Ranking)

@@ -23,7 +23,9 @@ def ranks_frame(evaluation: Evaluation, data: Dataset) -> pl.DataFrame:
     Columns: model; user (index); position in the dataset's sequence; target (item index); history_length, the
     events before the target; target_count, the target's occurrences in train; rank, 0-based Float64 and
     infinite where the target was not found.
-    ValueError: the evaluation was made on another dataset.
+
+    Raises:
+        ValueError: the evaluation was made on another dataset.
     """
     if evaluation.fingerprint != data.fingerprint:
         raise ValueError(f"the evaluation of {evaluation.model!r} was made on another dataset than {data.name}")
@@ -45,9 +47,15 @@ def ranks_frame(evaluation: Evaluation, data: Dataset) -> pl.DataFrame:
 def strata(ranks: pl.DataFrame, by: Literal["history_length", "target_count"]) -> pl.DataFrame:
     """Return the mean metrics of each model in each stratum.
 
-    ranks: as `ranks_frame` makes it, of one model or of several concatenated.
     Columns: model, in the order they came; stratum, an Enum in rising order, empty strata left out; cases;
-    users; one column a metric. UserError: `by` is not in `STRATA`.
+    users; one column a metric.
+
+    Args:
+        ranks: as `ranks_frame` makes it, of one model or of several concatenated.
+        by: "history_length", or "target_count", the target's occurrences in train.
+
+    Raises:
+        UserError: `by` is not in `STRATA`.
     """
     if by not in STRATA:
         raise UserError(f"there are no strata by {by!r}{nearest(by, STRATA)}")
