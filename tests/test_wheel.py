@@ -8,6 +8,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ def test_the_wheel_holds_what_the_package_reads_beside_its_code(built):
     assert {name for name in ours if "__pycache__" not in name} <= held
     assert {"slmrec/py.typed", "slmrec/recipes/default.toml"} <= held
     assert any(name.endswith("licenses/LICENSE") for name in held)
+
+
+def test_the_package_itself_needs_numpy_alone(built):
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        needed = Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist")
+    assert [line for line in needed if "extra ==" not in line] == ["numpy>=2"]
 
 
 def test_the_sdist_holds_the_source_and_its_licence(built):
