@@ -1,7 +1,7 @@
 """Ranking metrics under one protocol, and what may be concluded from them."""
 
 from slmrec.evaluation.comparison import Comparison, compare
-from slmrec.evaluation.latency import Latency, request_latency
+from slmrec.evaluation.latency import Latency, request_latency, users_per_second
 from slmrec.evaluation.layer_roles import LayerRoles, layer_roles
 from slmrec.evaluation.metrics import METRICS, NOT_FOUND
 from slmrec.evaluation.over_seeds import SeedComparison, compare_over_seeds, holm
@@ -24,4 +24,5 @@ __all__ = [
     "ranks_frame",
     "request_latency",
     "strata",
+    "users_per_second",
 ]

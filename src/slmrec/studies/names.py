@@ -11,6 +11,7 @@ STUDIES = {
     "cold-start": "few events, rare items, few users",
     "order": "histories out of order",
     "pretraining": "the language model's weights against random ones",
+    "efficiency": "parameters and time of every kind of model, beside the paper's",
     "compression": "depth, width and int8",
 }
 """What each study is about."""

@@ -91,6 +91,8 @@ class Study:
     axis_title: str = ""
     inside: bool = False
     """Whether the page tells what each decoder layer does."""
+    timed: bool = False
+    """Whether its models are timed and not trained; pairs then name what each is told as a multiple of."""
 
     def __post_init__(self) -> None:
         known = [trial.name for trial in self.trials]
@@ -138,6 +140,7 @@ class Study:
             axis={name: place for name, place in self.axis.items() if name in wanted},
             axis_title=self.axis_title,
             inside=self.inside,
+            timed=self.timed,
         )
 
 

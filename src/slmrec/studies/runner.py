@@ -29,6 +29,7 @@ from slmrec.pipeline import Monitor
 from slmrec.provenance import commit
 from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.results import summary
+from slmrec.studies.speeds import measure_speeds, plan_speeds
 from slmrec.training.cost import classic_cost, llm_cost
 from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions, StudentOptions
 from slmrec.training.train import distill, distill_scores, train
@@ -50,12 +51,18 @@ def run_study(
     Raises:
         UserError: no seed, two data sets of one name, or what a training refuses.
     """
-    return _Runner(study, data_sets, seeds, Path(out), monitor, command).run()
+    runner = _Runner(study, data_sets, seeds, Path(out), monitor, command)
+    if study.timed:
+        return measure_speeds(study, data_sets, Path(out), monitor, command)
+    return runner.run()
 
 
 def plan_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> None:
     """Tell what `run_study` would do and how long it would take."""
     runner = _Runner(study, data_sets, seeds, Path(out), monitor, "")
+    if study.timed:
+        plan_speeds(study, data_sets, Path(out), monitor)
+        return
     runner.plan(list(runner.missing()))
 
 
