@@ -7,6 +7,7 @@ from slmrec.evaluation.metrics import METRICS, NOT_FOUND
 from slmrec.evaluation.over_seeds import SeedComparison, compare_over_seeds, holm
 from slmrec.evaluation.protocol import Evaluation, evaluate
 from slmrec.evaluation.strata import ranks_frame, strata
+from slmrec.evaluation.unit_importance import UnitImportance, unit_importance
 
 __all__ = [
     "METRICS",
@@ -16,6 +17,7 @@ __all__ = [
     "Latency",
     "LayerRoles",
     "SeedComparison",
+    "UnitImportance",
     "compare",
     "compare_over_seeds",
     "evaluate",
@@ -24,5 +26,6 @@ __all__ = [
     "ranks_frame",
     "request_latency",
     "strata",
+    "unit_importance",
     "users_per_second",
 ]
