@@ -95,7 +95,12 @@ class SLMRec(DotProductRecommender):
         width = self.backbone.config.hidden_size
         before, after = config.prompt_lengths
         self.items = ItemTable(
-            config.num_items, config.item_dim, config.text_dim, config.id_dropout, config.text_source
+            config.num_items,
+            config.item_dim,
+            config.text_dim,
+            config.id_dropout,
+            config.text_source,
+            config.item_rank,
         )
         self.titles = Titles(config.num_items, width) if config.item_titles else None
         self.input_adapter = nn.Linear(config.item_dim, width)
@@ -126,7 +131,7 @@ class SLMRec(DotProductRecommender):
         config.num_items, config.item_dim = items.num_embeddings - 1, items.embedding_dim
         config.text_dim = 0 if items.text is None else items.text.shape[1]
         config.id_dropout, config.text_source = items.id_dropout, items.text_source
-        config.item_titles = pretrained.titles is not None
+        config.item_rank, config.item_titles = items.rank, pretrained.titles is not None
         lora, config.lora = config.lora, None
         model = cls(config)
         norm = final_norm_name(build_backbone(pretrained.config))

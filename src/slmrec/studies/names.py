@@ -12,6 +12,6 @@ STUDIES = {
     "order": "histories out of order",
     "pretraining": "the language model's weights against random ones",
     "efficiency": "parameters and time of every kind of model, beside the paper's",
-    "compression": "depth, width and int8",
+    "compression": "fewer layers, narrower ones with healing, int8, int4, smaller item tables",
 }
 """What each study is about."""

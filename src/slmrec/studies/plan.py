@@ -68,6 +68,12 @@ class Look:
     """Whether histories lose their order."""
     precision: Precision = "fp32"
     """Of the matrix products."""
+    neurons: int = 0
+    """Feed-forward neurons kept in each decoder layer, those that matter most on training histories; 0: all."""
+    head_groups: int = 0
+    """Key-value heads kept in each decoder layer, chosen in the same way; 0: all."""
+    item_rank: int = 0
+    """Rank that the item table is brought to; 0: as it is."""
 
     @property
     def seedless(self) -> bool:
