@@ -168,7 +168,28 @@ class TestReducedPrecision:
         alone = linears([module], "int8")(inputs[:1])[0]
         torch.testing.assert_close(alone, wanted[:1], rtol=0, atol=2e-2)  # whoever else is in the batch
 
-    @pytest.mark.parametrize(("precision", "bound"), [("bf16", 0.05), ("int8", 0.25)])
+    def test_int4_weights_are_what_arithmetic_says(self):
+        """Groups of 64 of 100 inputs, each 15 steps from its least weight to its greatest, both in 16 bits."""
+        from slmrec.engine.precision import linears
+
+        torch.manual_seed(0)
+        module = torch.nn.Linear(100, 3)
+        rounded = torch.zeros(3, 100)
+        for row in range(3):
+            for columns in (range(64), range(64, 100)):
+                values = [module.weight[row, i].item() for i in columns]
+                least = float(np.float16(min(values)))
+                step = float(np.float16((max(values) - least) / 15))
+                for i, value in zip(columns, values, strict=True):
+                    rounded[row, i] = min(max(round((value - least) / step), 0), 15) * step + least
+        inputs = torch.randn(4, 100)
+        wanted = inputs @ rounded.T + module.bias
+        torch.testing.assert_close(linears([module], "int4")(inputs)[0], wanted.detach(), rtol=1e-4, atol=1e-5)
+        alike = torch.nn.Linear(64, 1, bias=False)
+        torch.nn.init.constant_(alike.weight, 0.25)  # no step at all
+        assert linears([alike], "int4")(torch.ones(1, 64))[0].item() == pytest.approx(16)
+
+    @pytest.mark.parametrize(("precision", "bound"), [("bf16", 0.05), ("int8", 0.25), ("int4", 0.5)])
     def test_is_near_and_never_silent(self, llama, cycle, precision, bound):
         model = build(cycle, llama, prompt_before=BEFORE)
         histories = random_histories(4, 30, 9)
@@ -181,8 +202,8 @@ class TestReducedPrecision:
     def test_wrong_ones_are_refused(self, model, cycle, tmp_path):
         from ..conftest import DECODERS, save_decoder
 
-        with pytest.raises(UserError, match="precision is 'int4'"):
-            model.use_precision("int4")
+        with pytest.raises(UserError, match=r"precision is 'int3'.*did you mean 'int"):
+            model.use_precision("int3")
         save_decoder(DECODERS["gpt2"], tmp_path / "gpt2")
         other = build(cycle, tmp_path / "gpt2")
         with pytest.raises(UserError, match="this one is a gpt2"):

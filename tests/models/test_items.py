@@ -209,3 +209,58 @@ def test_validation_between_steps_of_a_fused_optimiser_sees_their_work(table):
         after = table.eval().table()
         torch.testing.assert_close(after[1:], (table.weight * table.known + table.projection(table.text))[1:])
     assert not torch.equal(after, before)
+
+
+class TestLowRank:
+    def test_is_the_nearest_table_of_its_rank(self, table):
+        """Eckart and Young: the error is that of the singular values left out; the text is folded in."""
+        with torch.no_grad():
+            whole = table.table()[1:]
+            low = table.low_rank(2)
+            values = torch.linalg.svdvals(whole)
+            assert (low.table()[1:] - whole).norm() == pytest.approx(values[2:].norm().item(), rel=1e-4)
+            assert torch.linalg.matrix_rank(low.table()) == 2
+            torch.testing.assert_close(low(torch.tensor([[1, 5, 0]])), low.table()[[1, 5, 0]][None])
+        assert low.text is None
+        assert not low.table()[0].any()
+        assert sum(p.numel() for p in low.parameters()) == 6 * 2 + 2 * 3
+        with pytest.raises(UserError, match="rank 3 was asked for, but the item table is 3 wide; give 1 to 2"):
+            table.low_rank(3)
+
+    def test_few_items_are_held_exactly(self):
+        torch.manual_seed(0)
+        table = ItemTable.of(torch.randn(3, 16))
+        torch.testing.assert_close(table.low_rank(8).table(), table.table())
+
+    @pytest.mark.parametrize("kind", ["sasrec", "llm"])
+    def test_a_model_keeps_all_but_its_table_and_goes_through_its_folder(self, kind, cycle, llama, vectors, tmp_path):
+        training = TrainingOptions(epochs=2, batch_size=16)
+        options = SASRecOptions(hidden_size=8, num_blocks=1, item_text=vectors, training=training)
+        model = train_classic(cycle, options, tmp_path / "sasrec")
+        if kind == "llm":
+            options = LLMOptions(backbone=str(llama), layers=1, training=training)
+            model = train_llm(cycle, options, tmp_path / "llm", model.items)
+        history = [np.array([1, 2, 3])]
+        before = model.score(history)
+        low = model.with_low_rank_items(3)
+        torch.testing.assert_close(model.score(history), before)
+        torch.testing.assert_close(low.item_vectors(), model.items.low_rank(3).table()[1:])
+        assert not torch.allclose(low.encode(history), model.encode(history))  # they are read too
+        low.save_pretrained(tmp_path / "low")
+        again = load(tmp_path / "low")
+        torch.testing.assert_close(again.score(history), low.score(history))
+        torch.testing.assert_close(model.with_low_rank_items(7).score(history), before, rtol=0.5, atol=0.5)
+        with pytest.raises(UserError, match="knows items by their ids alone"):
+            again.add_items(pl.DataFrame({"item_id": ["n"], "vector": [[1.0, 0, 0, 0]]}))
+
+    def test_ids_of_low_rank_train_and_new_items_come_by_text(self, table):
+        torch.manual_seed(0)
+        low = ItemTable(5, 3, text_dim=4, rank=2)
+        low.describe(torch.randn(5, 4), torch.ones(5, dtype=torch.bool))
+        low.table().square().sum().backward()
+        assert low.basis.weight.grad.any()
+        assert low.weight.grad[1:].any()
+        more = low.eval().extended(torch.randn(2, 4))
+        with torch.no_grad():
+            torch.testing.assert_close(more.table()[:6], low.table())
+            torch.testing.assert_close(more.table()[6:], more.text[6:] @ low.projection.weight.T)

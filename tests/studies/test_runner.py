@@ -177,6 +177,8 @@ def test_llm_trials_students_and_looks_inside(cycle, llama, tmp_path):
         Look("first layer", ("teacher",), layers=(0,)),
         Look("first layer, raw", ("teacher",), layers=(0,), norm=False),
         Look("int8", ("teacher",), precision="int8"),
+        Look("narrow", ("teacher",), neurons=16, head_groups=1),
+        Look("narrow, int4, low rank", ("teacher",), neurons=16, precision="int4", item_rank=2),
     ]
     told = Told()
     study = Study(
@@ -194,6 +196,9 @@ def test_llm_trials_students_and_looks_inside(cycle, llama, tmp_path):
     found = result["data"]["cycle"]["models"]
     assert found["student"]["layers"] == found["by scores"]["layers"] == found["first layer"]["layers"] == 1
     assert found["first layer"]["mean"] != found["first layer, raw"]["mean"]
+    held = [found[name]["parameters"]["without_vocabulary"] for name in ("narrow", "narrow, int4, low rank", "teacher")]
+    assert held[2] - held[0] == 2 * (3 * 32 * (48 - 16) + 2 * 16 * 32 + 2 * 8 * 32)  # of two layers, each of four maps
+    assert held[2] - held[1] == 2 * 3 * 32 * (48 - 16) + 21 * 8 - (21 * 2 + 2 * 8)
     assert len(found["teacher"]["layer_roles"]["block_influence"]) == 2
     assert "layer_roles" not in found["SASRec"]
     written = pages(result)

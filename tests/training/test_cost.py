@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoConfig
 
 from slmrec.training import cost
-from slmrec.training.options import BERT4RecOptions, LLMOptions, SASRecOptions, TrainingOptions
+from slmrec.training.options import PATIENT_EPOCHS, BERT4RecOptions, LLMOptions, SASRecOptions, TrainingOptions
 
 
 def test_tokens_are_those_of_the_training_sequences(cycle, llama):
@@ -48,7 +48,7 @@ def test_early_stopping_is_expected_after_as_many_epochs_as_it_took(cycle):
     def tokens(**options) -> int:
         return cost.classic_cost(cycle, SASRecOptions(training=TrainingOptions(**options))).tokens
 
-    assert tokens(epochs=100, patience=3) == tokens(epochs=cost.PATIENT_EPOCHS)
+    assert tokens(epochs=100, patience=3) == tokens(epochs=PATIENT_EPOCHS)
     assert tokens(epochs=4, patience=3) == tokens(epochs=4)
 
 

@@ -4,12 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from slmrec.data.batches import IGNORED, collate, training_examples
 from slmrec.errors import UserError
-from slmrec.evaluation import evaluate
+from slmrec.evaluation import evaluate, unit_importance
 from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import SLMRec, load
 from slmrec.models.items import ItemTable
@@ -24,7 +25,7 @@ from slmrec.training.options import (
     block_ends,
 )
 from slmrec.training.teacher_states import teacher_states
-from slmrec.training.train import build_llm, distill, train_llm
+from slmrec.training.train import build_llm, distill, distill_scores, student_shape, train_llm
 
 from ..conftest import DECODERS, save_decoder
 
@@ -242,6 +243,57 @@ def test_online_takes_of_the_teacher_its_shape_and_leaves_it_alone(cycle, teache
     assert all(torch.equal(weight, before[name]) for name, weight in teacher.state_dict().items())
     assert not (tmp_path / ".s.teacher_states").exists()
     assert not any("teacher" in name for name in load(tmp_path / "s").state_dict())
+
+
+@pytest.mark.parametrize("form", ["paper", "scores"])
+def test_a_student_cut_from_its_teacher_begins_as_what_is_left_of_it(cycle, teacher, form, tmp_path, monkeypatch):
+    """Untrained it is the teacher's first layers with the neurons that matter most, and its adapters and items."""
+    shape = StudentOptions(layers=2, neurons=24, head_groups=1)
+    distillation = DistillationOptions(blocks=2, form=form, start="teacher", lambda2=1e-4)
+    started = {}
+
+    def not_trained(build, *rest):
+        started["model"] = build().model
+        return started["model"]
+
+    monkeypatch.setattr("slmrec.training.train._train", not_trained)
+    if form == "paper":
+        distill(teacher, cycle, tmp_path / "s", shape, distillation)
+    else:
+        distill_scores([teacher], cycle, tmp_path / "s", student_shape(teacher, shape), distillation)
+    first = teacher.with_layers([0, 1])
+    wanted = first.with_width(*unit_importance(first, cycle).best(24, 1))
+    history = [np.array([1, 2, 3])]
+    torch.testing.assert_close(started["model"].eval().score(history), wanted.score(history))
+    assert all(p.requires_grad for n, p in started["model"].named_parameters() if "prompt" not in n)
+
+
+def test_what_was_cut_heals(cycle, teacher, tmp_path):
+    training = TrainingOptions(epochs=4, batch_size=16, learning_rate=3e-3, backbone_learning_rate=1e-3)
+    shape = student_shape(teacher, StudentOptions(layers=4, neurons=12, lora_rank=2, training=training))
+    cut = teacher.with_width(unit_importance(teacher, cycle).best(12, 2)[0])
+    options = DistillationOptions(form="scores", start="teacher")
+    healed = distill_scores([teacher], cycle, tmp_path / "s", shape, options)
+    assert healed.backbone.config.intermediate_size == 12
+    assert evaluate(healed, cycle).metrics["NDCG@10"] > evaluate(cut, cycle).metrics["NDCG@10"]
+    assert load(tmp_path / "s").num_layers == 4
+
+
+def test_cutting_that_cannot_be_done_is_refused(cycle, teacher, llama, tmp_path):
+    narrow = StudentOptions(layers=2, neurons=24)
+    with pytest.raises(UserError, match="which ones to keep is seen in a trained model"):
+        distill(teacher, cycle, tmp_path / "s", narrow, DistillationOptions(blocks=2))
+    start = DistillationOptions(blocks=2, start="teacher")
+    with pytest.raises(UserError, match="neurons is 99, but a layer of the teacher has 48"):
+        distill(teacher, cycle, tmp_path / "s", replace(narrow, neurons=99), start)
+    scores = replace(start, form="scores")
+    deep = LLMOptions(backbone=str(llama), layers=4, max_length=8)
+    with pytest.raises(UserError, match="the student has 4 layers, the teacher 2"):
+        distill_scores([teacher.with_layers([0, 1])], cycle, tmp_path / "s", deep, scores)
+    with pytest.raises(UserError, match="needs one teacher, an llm"):
+        distill_scores([teacher, teacher], cycle, tmp_path / "s", deep, scores)
+    with pytest.raises(UserError, match="neurons is -1"):
+        StudentOptions(neurons=-1)
 
 
 def test_block_ends_and_their_refusals():

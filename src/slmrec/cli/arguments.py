@@ -36,7 +36,7 @@ def add_precision(parser: Parser) -> None:
     """Add `--precision`."""
     parser.add_argument(
         "--precision",
-        choices=("fp32", "bf16", "int8"),
+        choices=("fp32", "bf16", "int8", "int4"),
         default="fp32",
         help="of an LLM recommender's matrix products (default: %(default)s)",
     )

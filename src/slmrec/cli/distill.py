@@ -89,9 +89,9 @@ def run(arguments: argparse.Namespace) -> None:
     distillation, out = flags.section(arguments, "distillation"), arguments.out
     if out.resolve() in [folder.resolve() for folder in arguments.teacher]:
         raise UserError(f"--out is {out}, the teacher itself; choose another path")
-    if arguments.item_table and distillation.start == "teacher-adapters":
+    if arguments.item_table and distillation.start != "pretrained":
         raise UserError(
-            "start is teacher-adapters, which takes the teacher's item table; drop --item-table or the start"
+            f"start is {distillation.start}, which takes the teacher's item table; drop --item-table or the start"
         )
     budget = (arguments.budget_ms, arguments.budget_parameters)
     if arguments.kind != "llm":

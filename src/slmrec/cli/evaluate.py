@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "evaluate",
         help="rank a split with one or more models and print their metrics side by side",
         usage="slmrec evaluate MODEL… --data DIR [--split valid|test] [--protocol full|sampled]\n"
-        "                       [--seen masked|kept] [--precision fp32|bf16|int8] [--seed N] [--json FILE]",
+        "                       [--seen masked|kept] [--precision fp32|bf16|int8|int4] [--seed N] [--json FILE]",
         description="Rank every target of a split and print HR, NDCG and MRR; ties count against the model.",
         epilog=EXAMPLES,
     )

@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "recommend",
         help="recommend the next items for a history or a known user",
         usage='slmrec recommend MODEL (--history "ID,ID,…" | --user ID --data DIR) [-k N] [--deny ID,ID,…]\n'
-        "                        [--allow ID,ID,…] [--precision fp32|bf16|int8] [--keep-seen]\n"
+        "                        [--allow ID,ID,…] [--precision fp32|bf16|int8|int4] [--keep-seen]\n"
         "                        [--skip-unknown] [--json]",
         description="Recommend the next items from a model folder, best first.",
         epilog=EXAMPLES,

@@ -19,7 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "score",
         help="recommend for every user of a Parquet file",
-        usage="slmrec score MODEL --histories FILE --out DIR [-k N] [--precision fp32|bf16|int8]\n"
+        usage="slmrec score MODEL --histories FILE --out DIR [-k N] [--precision fp32|bf16|int8|int4]\n"
         "                    [--keep-seen] [--skip-unknown]",
         description="Read `user_id` and `history` (a list of item ids, oldest first) from a Parquet file and write "
         "`user_id, item_id, score, rank` in shards.",

@@ -1,4 +1,4 @@
-"""How long one request takes: a history in, ten items out, nothing else going on in the process."""
+"""How long one request takes, a history in and ten items out, and how many users a second; nothing else going on."""
 
 import time
 from dataclasses import dataclass
@@ -11,6 +11,10 @@ from slmrec.models.base import Recommender
 
 REQUESTS = 100
 WARM_UP = 10
+SECONDS = 2.0
+"""What a turn of measuring users a second is to take."""
+FEW = 32
+"""Users that tell how many more there is time for."""
 
 
 @dataclass(frozen=True)
@@ -42,3 +46,23 @@ def request_latency(model: Recommender, data: Dataset, *, events: int = 10, requ
         torch.set_num_threads(threads)
     p50, p99 = np.percentile(np.array(found[WARM_UP:]) * 1000, (50, 99))
     return Latency(float(p50), float(p99), events)
+
+
+def users_per_second(model: Recommender, data: Dataset, *, seconds: float = SECONDS, turns: int = 3) -> float:
+    """Time `model.top_k` of ten items for many users at a time, on all threads, theirs being the test histories.
+
+    As many users as about so many seconds allow, at most all; the median of the turns.
+    """
+    cases = data.cases("test")
+    order = np.random.default_rng(0).permutation(len(cases))
+    histories = [data.history(cases.users[i], cases.positions[i]) for i in order]
+
+    def rate(users: int) -> float:
+        started = time.perf_counter()
+        model.top_k(histories[:users], 10)
+        return users / (time.perf_counter() - started)
+
+    users = min(len(histories), FEW)
+    rate(users)  # warms up
+    users = int(min(len(histories), max(users, seconds * rate(users))))
+    return float(np.median([rate(users) for _ in range(turns)]))

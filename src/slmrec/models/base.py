@@ -347,6 +347,8 @@ class RecommenderConfig(PretrainedConfig):
     """What the text vectors came from."""
     id_dropout: float = 0.0
     """Share of items whose id part is left out in training, where they have text."""
+    item_rank: int = 0
+    """Rank of the ids' part of the item table; 0: its width."""
     max_length: int = 50
     """Most recent items of a history that are read."""
     trained_parameters: int | None = None

@@ -26,7 +26,12 @@ class Classic(DotProductRecommender):
     def __init__(self, config: ClassicConfig) -> None:
         super().__init__(config)
         self.items = ItemTable(
-            config.num_items, config.hidden_size, config.text_dim, config.id_dropout, config.text_source
+            config.num_items,
+            config.hidden_size,
+            config.text_dim,
+            config.id_dropout,
+            config.text_source,
+            config.item_rank,
         )
         self.dropout = nn.Dropout(config.dropout)
 

@@ -1,6 +1,8 @@
 """Recommenders whose scores are dot products of user vectors and item vectors."""
 
+import copy
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from slmrec.data import PADDING
 from slmrec.engine import ItemIndex, in_order, like_lengths, top_k
 from slmrec.errors import UserError
 from slmrec.models.base import Recommender, at_rest
+from slmrec.models.items import ItemTable
 
 TOKENS = 16_384
 """Positions that run together through a small model."""
@@ -96,6 +99,23 @@ class DotProductRecommender(Recommender):
         with at_rest(self), torch.inference_mode():
             self.index = ItemIndex(self.item_vectors(), self.encode(histories), recall=recall)
         return self.index
+
+    def with_low_rank_items(self, rank: int) -> Self:
+        """A copy whose item table is the nearest of this rank; nothing is trained, and new items can't be added to it.
+
+        Raises:
+            UserError: a model without an item table, or a rank that is not below its width.
+        """
+        items = getattr(self, "items", None)
+        if not isinstance(items, ItemTable):
+            raise UserError(f"a model of kind {self.kind} has no item vectors")
+        low = items.low_rank(rank)
+        self.train(self.training)  # forgets what it keeps of its weights, which need not be copied
+        model = copy.deepcopy(self)
+        model.items, model.index = low, None
+        model.config.item_rank, model.config.text_dim, model.config.text_source = rank, 0, ""
+        model.config.id_dropout = 0.0
+        return model.requires_grad_(False).eval()
 
     def add_items(self, frame: pl.DataFrame) -> None:
         super().add_items(frame)

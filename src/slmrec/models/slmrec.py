@@ -13,7 +13,7 @@ user. Two readings of the sequence:
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from slmrec.models.base import RecommenderConfig
 from slmrec.models.dot_product import DotProductRecommender
 from slmrec.models.items import FROZEN, ItemTable
 from slmrec.models.titles import Titles
+from slmrec.models.width import narrow_config, narrow_state, widths
 
 Reading = Literal["every-position", "last-prompt-token"]
 LAYER = re.compile(r"(?P<before>backbone\.(?:\w+\.)*?)(?P<layer>\d+)(?P<after>\..+)")
@@ -94,7 +95,12 @@ class SLMRec(DotProductRecommender):
         width = self.backbone.config.hidden_size
         before, after = config.prompt_lengths
         self.items = ItemTable(
-            config.num_items, config.item_dim, config.text_dim, config.id_dropout, config.text_source
+            config.num_items,
+            config.item_dim,
+            config.text_dim,
+            config.id_dropout,
+            config.text_source,
+            config.item_rank,
         )
         self.titles = Titles(config.num_items, width) if config.item_titles else None
         self.input_adapter = nn.Linear(config.item_dim, width)
@@ -125,7 +131,7 @@ class SLMRec(DotProductRecommender):
         config.num_items, config.item_dim = items.num_embeddings - 1, items.embedding_dim
         config.text_dim = 0 if items.text is None else items.text.shape[1]
         config.id_dropout, config.text_source = items.id_dropout, items.text_source
-        config.item_titles = pretrained.titles is not None
+        config.item_rank, config.item_titles = items.rank, pretrained.titles is not None
         lora, config.lora = config.lora, None
         model = cls(config)
         norm = final_norm_name(build_backbone(pretrained.config))
@@ -315,9 +321,40 @@ class SLMRec(DotProductRecommender):
                 state[name] = value
             elif inside["layer"] in place:
                 state[inside["before"] + place[inside["layer"]] + inside["after"]] = value
-        model.load_state_dict(state)
         if not norm:
             model.final_norm = nn.Identity()
+            state = {name: value for name, value in state.items() if not name.startswith("final_norm.")}
+        return self._copied(model, state)
+
+    def with_width(self, neurons: Sequence[Tensor] | None = None, groups: Sequence[Tensor] | None = None) -> "SLMRec":
+        """A copy that has only some of each layer's feed-forward neurons and attention heads; nothing is trained.
+
+        Args:
+            neurons: for each layer (n,) int, places of the neurons that stay, equally many in each; None: all.
+            groups: for each layer (g,) int, of the key-value heads that stay, with their query heads; None: all.
+
+        Raises:
+            UserError: a decoder whose parts are not known, no unit, one that there is not, or layers that differ.
+        """
+        own = widths(self.backbone.config)
+        chosen = []
+        for what, given, number in (("neurons", neurons, own.neurons), ("groups", groups, own.groups)):
+            kept = [torch.arange(number)] * self.num_layers if given is None else [each.cpu() for each in given]
+            sizes = {len(each) for each in kept}
+            if len(kept) != self.num_layers or len(sizes) != 1 or 0 in sizes:
+                raise UserError(f"{what} of {self.num_layers} layers are needed, equally many and at least one in each")
+            for each in kept:
+                if each.unique().numel() != len(each) or not 0 <= int(each.min()) <= int(each.max()) < number:
+                    raise UserError(f"a layer has {what} 0 to {number - 1}; give some of them, each once")
+            chosen.append(kept)
+        config = self.config.to_dict()
+        config["backbone"] = narrow_config(config["backbone"], own, len(chosen[0][0]), len(chosen[1][0]))
+        model = SLMRec(SLMRecConfig(**config))
+        return self._copied(model, narrow_state(self.state_dict(), own, chosen[0], chosen[1]))
+
+    def _copied(self, model: "SLMRec", state: Mapping[str, Tensor]) -> "SLMRec":
+        """A copy of this model's with its weights, at rest."""
+        model.load_state_dict(state)
         model.catalogue = self.catalogue
         nn.Module.to(model, self.device)
         return model.requires_grad_(False).eval()

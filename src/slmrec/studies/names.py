@@ -11,6 +11,7 @@ STUDIES = {
     "cold-start": "few events, rare items, few users",
     "order": "histories out of order",
     "pretraining": "the language model's weights against random ones",
-    "compression": "depth, width and int8",
+    "efficiency": "parameters and time of every kind of model, beside the paper's",
+    "compression": "fewer layers, narrower ones with healing, int8, int4, smaller item tables",
 }
 """What each study is about."""

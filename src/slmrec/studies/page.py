@@ -11,6 +11,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
+from slmrec.studies.speed_page import speed_page
+
 LEVEL = 0.05
 """Corrected p below which a difference is called one."""
 _STYLE: dict[Any, Any] = {
@@ -26,8 +28,10 @@ _CLASSIC = "#3b6ea5"
 
 
 def pages(result: Mapping[str, Any]) -> dict[str, str]:
-    """File names and their text: NAME.md and a plot a data set."""
+    """File names and their text: NAME.md and, where models were trained, a plot a data set."""
     name = result["study"]
+    if result.get("timed"):
+        return {f"{name}.md": speed_page(result)}
     plots = {data: f"{name}-{re.sub(r'[^a-z0-9]+', '-', data.lower()).strip('-')}.svg" for data in result["data"]}
     files = {plots[data]: _plot(result, data) for data in result["data"]}
     return {f"{name}.md": _page(result, plots), **files}

@@ -68,6 +68,12 @@ class Look:
     """Whether histories lose their order."""
     precision: Precision = "fp32"
     """Of the matrix products."""
+    neurons: int = 0
+    """Feed-forward neurons kept in each decoder layer, those that matter most on training histories; 0: all."""
+    head_groups: int = 0
+    """Key-value heads kept in each decoder layer, chosen in the same way; 0: all."""
+    item_rank: int = 0
+    """Rank that the item table is brought to; 0: as it is."""
 
     @property
     def seedless(self) -> bool:
@@ -91,6 +97,8 @@ class Study:
     axis_title: str = ""
     inside: bool = False
     """Whether the page tells what each decoder layer does."""
+    timed: bool = False
+    """Whether its models are timed and not trained; pairs then name what each is told as a multiple of."""
 
     def __post_init__(self) -> None:
         known = [trial.name for trial in self.trials]
@@ -138,6 +146,7 @@ class Study:
             axis={name: place for name, place in self.axis.items() if name in wanted},
             axis_title=self.axis_title,
             inside=self.inside,
+            timed=self.timed,
         )
 
 

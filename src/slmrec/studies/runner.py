@@ -20,15 +20,17 @@ from slmrec.data import Dataset
 from slmrec.data.parquet import write_parquet
 from slmrec.data.variations import share_of_users, shuffled
 from slmrec.errors import UserError
-from slmrec.evaluation import evaluate, layer_roles, ranks_frame, request_latency
+from slmrec.evaluation import evaluate, layer_roles, ranks_frame, request_latency, unit_importance
 from slmrec.files import read_json, write_json
-from slmrec.models import Recommender, SLMRec, load
+from slmrec.models import DotProductRecommender, Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
 from slmrec.models.ensemble import Ensemble
+from slmrec.models.width import widths
 from slmrec.pipeline import Monitor
 from slmrec.provenance import commit
 from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.results import summary
+from slmrec.studies.speeds import measure_speeds, plan_speeds
 from slmrec.training.cost import classic_cost, llm_cost
 from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions, StudentOptions
 from slmrec.training.train import distill, distill_scores, train
@@ -50,12 +52,18 @@ def run_study(
     Raises:
         UserError: no seed, two data sets of one name, or what a training refuses.
     """
-    return _Runner(study, data_sets, seeds, Path(out), monitor, command).run()
+    runner = _Runner(study, data_sets, seeds, Path(out), monitor, command)
+    if study.timed:
+        return measure_speeds(study, data_sets, Path(out), monitor, command)
+    return runner.run()
 
 
 def plan_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> None:
     """Tell what `run_study` would do and how long it would take."""
     runner = _Runner(study, data_sets, seeds, Path(out), monitor, "")
+    if study.timed:
+        plan_speeds(study, data_sets, Path(out), monitor)
+        return
     runner.plan(list(runner.missing()))
 
 
@@ -198,12 +206,7 @@ class _Runner:
 
     def _look(self, data: Dataset, look: Look, seed: int) -> None:
         models = [self._load(data, one, seed) for one in look.of]
-        for place, model in enumerate(models):
-            if look.layers or not look.norm:
-                if not isinstance(model, SLMRec):
-                    raise UserError(f"{look.name}: a {model.kind} model has no decoder layers to choose from")
-                models[place] = model.with_layers(look.layers or range(model.num_layers), norm=look.norm)
-            models[place].use_precision(look.precision)
+        models = [_changed(model, look, data).use_precision(look.precision) for model in models]
         how = {"newest": look.newest, "shuffled": look.shuffled}
         self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models), {}, how)
 
@@ -292,6 +295,24 @@ def _named(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: _named(item) for key, item in value.items() if item}
+
+
+def _changed(model: Recommender, look: Look, data: Dataset) -> Recommender:
+    """What a look is at, its precision apart."""
+    if look.layers or not look.norm or look.neurons or look.head_groups:
+        if not isinstance(model, SLMRec):
+            raise UserError(f"{look.name}: a {model.kind} model has no decoder layers to choose from")
+        if look.layers or not look.norm:
+            model = model.with_layers(look.layers or range(model.num_layers), norm=look.norm)
+        if look.neurons or look.head_groups:
+            own = widths(model.backbone.config)
+            kept = unit_importance(model, data).best(look.neurons or own.neurons, look.head_groups or own.groups)
+            model = model.with_width(*kept)
+    if look.item_rank:
+        if not isinstance(model, DotProductRecommender):
+            raise UserError(f"{look.name}: a {model.kind} model has no item vectors")
+        model = model.with_low_rank_items(look.item_rank)
+    return model
 
 
 @cache

@@ -5,7 +5,6 @@ rank a few hundred of the users that validation will rank; what the second layer
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,17 +14,16 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from slmrec.data import Dataset
-from slmrec.data.batches import Example, LengthBatches, collate, training_examples
+from slmrec.data.batches import Example, training_examples
 from slmrec.evaluation import evaluate
 from slmrec.losses import softmax_cross_entropy
 from slmrec.models import Classic, DotProductRecommender, SLMRec, SLMRecConfig
 from slmrec.models.backbone import cut_config
 from slmrec.training.modules import NextItem, TrainingModule, training_module
-from slmrec.training.options import PATIENT_EPOCHS, ClassicOptions, LLMOptions, TrainingOptions
+from slmrec.training.options import ClassicOptions, LLMOptions, TrainingOptions
+from slmrec.training.speed import device, expected_epochs, seconds_a_position, some_batches, training_step
 from slmrec.training.train import build_classic
 
-STEPS = 3
-"""Steps that are timed."""
 CASES = 512
 """Validation cases that are timed."""
 
@@ -105,7 +103,9 @@ def llm_cost(
     probe = one.deeper(two, options.layers)
     cost = _cost(probe, data, examples, options.training, lengths[1])
     targets = sum(len(example.targets) for example in examples)
-    heads = (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * _epochs(options.training, len(examples))
+    heads = (
+        (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * expected_epochs(options.training, len(examples))
+    )
     if not teacher_layers:
         return replace(cost, seconds=cost.seconds + heads)
     deep = one.deeper(two, teacher_layers)
@@ -147,31 +147,17 @@ def _build(data: Dataset, options: LLMOptions, config: PretrainedConfig, layers:
 
 def _probe(model: DotProductRecommender, data: Dataset, examples: list[Example], training: TrainingOptions) -> _Probe:
     """Time a few batches of the training and a few cases of its validation."""
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
-    nn.Module.to(model, device)
+    nn.Module.to(model, device())
     model.catalogue = data.catalogue
     module = (training_module(model, training) if isinstance(model, Classic) else NextItem(model, training)).train()
-    optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], fused=True)
-    lengths = [len(example.inputs) for example in examples]
-    sampler = LengthBatches(lengths, training.batch_size, training.gradient_accumulation)
-    # The first batch warms up; drawn at random, as the sampler shuffles them.
-    batches = [collate([examples[i] for i in batch]) for batch, _ in zip(sampler, range(STEPS + 1), strict=False)]
-    if len(batches) == 1:
-        batches *= 2
+    batches = some_batches(examples, training)
     held = _activations(module, batches[0]) / batches[0]["lengths"].sum().item()
-
-    def step(batch: dict[str, Tensor]) -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-            loss = module(**{name: tensor.to(device) for name, tensor in batch.items()})["loss"]
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
 
     def encode(batch: dict[str, Tensor]) -> None:
         with torch.no_grad():
-            model(batch["input_ids"].to(device), batch["lengths"].to(device))
+            model(batch["input_ids"].to(device()), batch["lengths"].to(device()))
 
-    stepping, encoding = (_seconds(work, batches) for work in (step, encode))
+    stepping, encoding = (seconds_a_position(work, batches) for work in (training_step(module, training), encode))
     ranking = 0.0
     cases = min(CASES, len(data.cases("valid").users))
     if cases:
@@ -182,27 +168,8 @@ def _probe(model: DotProductRecommender, data: Dataset, examples: list[Example],
     return _Probe(stepping, ranking, encoding, held_weights, held)
 
 
-def _seconds(work: Callable[[dict[str, Tensor]], None], batches: list[dict[str, Tensor]]) -> float:
-    """Seconds a token, the median of all batches but the first, which warms up."""
-    work(batches[0])
-    found = []
-    for batch in batches[1:]:
-        _wait()
-        started = time.perf_counter()
-        work(batch)
-        _wait()
-        found.append((time.perf_counter() - started) / batch["lengths"].sum().item())
-    return float(np.median(found))
-
-
-def _wait() -> None:
-    if torch.accelerator.is_available():
-        torch.accelerator.synchronize()
-
-
 def _activations(module: TrainingModule, batch: dict[str, Tensor]) -> float:
     """Bytes that a forward pass keeps for its backward pass."""
-    device = module.model.device
     own = {p.untyped_storage().data_ptr() for p in module.parameters()}
     kept: dict[int, int] = {}
 
@@ -213,7 +180,7 @@ def _activations(module: TrainingModule, batch: dict[str, Tensor]) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        module(**{name: tensor.to(device) for name, tensor in batch.items()})
+        module(**{name: tensor.to(module.model.device) for name, tensor in batch.items()})
     return float(sum(kept.values()))
 
 
@@ -232,7 +199,7 @@ def _cross_entropy(items: int, width: int) -> float:
 
 
 def _cost(probe: _Probe, data: Dataset, examples: list[Example], training: TrainingOptions, after: int) -> Cost:
-    epochs = _epochs(training, len(examples))
+    epochs = expected_epochs(training, len(examples))
     items = sum(len(example.inputs) for example in examples)
     cases = len(data.cases("valid").users)
     ranked = min(cases, training.valid_users or cases)
@@ -241,14 +208,6 @@ def _cost(probe: _Probe, data: Dataset, examples: list[Example], training: Train
     positions = longest.sum() / training.gradient_accumulation
     gigabytes = (_held_now() + probe.weights + positions * probe.activations) / 1e9
     return Cost(int(epochs * (items + after * len(examples))), float(seconds), float(gigabytes))
-
-
-def _epochs(training: TrainingOptions, examples: int) -> float:
-    if training.max_steps > 0:
-        return min(training.epochs, training.max_steps * training.batch_size / examples)
-    if training.patience:
-        return min(training.epochs, PATIENT_EPOCHS)
-    return training.epochs
 
 
 def _held_now() -> int:

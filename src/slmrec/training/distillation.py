@@ -61,6 +61,11 @@ class Distillation(TrainingModule):
         """Make the teacher ready to teach."""
         teacher.requires_grad_(False).eval()
 
+    @property
+    def teacher_model(self) -> SLMRec:
+        """The teacher, which is no part of the module."""
+        return self._teacher[0]
+
     def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
         valid = labels != IGNORED
         student = self.model.hidden(input_ids, lengths, self.layers)[:, valid]  # (K, P, D)

@@ -243,6 +243,11 @@ class StudentOptions:
     """Rate of dropout on LoRA's input."""
     lora_targets: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
     """Names of the backbone's linear layers that LoRA adapts."""
+    neurons: int = 0
+    """Feed-forward neurons kept in each layer, those that matter most in its teacher; 0: all. Only for a student whose
+    distillation.start is teacher."""
+    head_groups: int = 0
+    """Key-value heads kept in each layer, with the query heads that share them, chosen in the same way; 0: all."""
     gradient_checkpointing: bool = False
     """Keep only what enters each layer and compute the rest again in the backward pass: less memory, a third slower."""
     training: TrainingOptions = field(default_factory=TrainingOptions)
@@ -251,6 +256,9 @@ class StudentOptions:
     def __post_init__(self) -> None:
         if self.layers < 1:
             raise UserError(f"layers is {self.layers}, but at least 1 must be kept")
+        for name in ("neurons", "head_groups"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}, but cannot be negative; 0 keeps all")
         if self.lora_rank and not self.lora_targets:
             raise UserError(f"lora_rank is {self.lora_rank}, but lora_targets names no layer to adapt")
 
@@ -338,8 +346,9 @@ class DistillationOptions:
     online: bool = False
     """Teacher and student learn together from the start: of the teacher only its shape is taken, and its weights begin
     as the student's do; not with form "scores"."""
-    start: Literal["pretrained", "teacher-adapters"] = "pretrained"
-    """Where the student's adapters and item table begin: afresh, or as the teacher left them."""
+    start: Literal["pretrained", "teacher-adapters", "teacher"] = "pretrained"
+    """Where an LLM student begins: afresh; with adapters and item table as the teacher left them; or with all of the
+    teacher's weights that it keeps, which heals what a narrower or shallower model has lost."""
     teacher_states: Literal["auto", "cached", "alongside"] = "auto"
     """What teachers say, states or scores, from a cache on disk, computed in every step, or whichever is faster (and
     fits); scores are kept only where all items are candidates."""
@@ -369,8 +378,8 @@ class DistillationOptions:
             raise UserError(f"consistency is {self.consistency}, but weighs ranked items; set rank_decay too")
         if self.online and self.form == "scores":
             raise UserError("online teaching is of states, form 'paper' or 'published', but the form is 'scores'")
-        if self.online and self.start == "teacher-adapters":
-            raise UserError("online, the teacher has learnt nothing to start from; drop start 'teacher-adapters'")
+        if self.online and self.start != "pretrained":
+            raise UserError(f"online, the teacher has learnt nothing to start from; drop start '{self.start}'")
 
 
 def block_ends(layers: int, blocks: int, whose: str) -> list[int]:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import peft
 import torch
 import transformers
 from accelerate import PartialState
@@ -16,6 +17,7 @@ from torch import Tensor
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, Supervise, training_examples
 from slmrec.errors import UserError
+from slmrec.evaluation import unit_importance
 from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import (
     BERT4Rec,
@@ -35,6 +37,7 @@ from slmrec.models.backbone import load_pretrained
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.models.text import text_vectors
+from slmrec.models.width import widths
 from slmrec.training.distillation import Distillation, OnlineDistillation, check_catalogue, check_pair
 from slmrec.training.kept import TaughtExamples, expected_epochs, keeping_pays
 from slmrec.training.modules import NextItem, TrainingModule, training_module
@@ -192,7 +195,7 @@ def distill(
         out: model folder of the student.
         student: depth and training of the student, `StudentOptions()` if unset; the rest of its shape is the teacher's.
         distillation: blocks and losses, `DistillationOptions()` if unset.
-        items: where the student's item table starts; None: the teacher's table.
+        items: where the student's item table starts; None: the teacher's table, as with start "teacher".
         progress: told after every step.
 
     Raises:
@@ -211,6 +214,8 @@ def distill(
         if distillation.online:
             deep = replace(options, layers=teacher.num_layers)
             return OnlineDistillation(build_llm(data, options, start), build_llm(data, deep, start), distillation)
+        if distillation.start == "teacher":
+            return Distillation(build_from(teacher, data, options), teacher, distillation)
         model = build_llm(data, options, start)
         if distillation.start == "teacher-adapters":
             for part in ("input_adapter", "output_adapter", "items", *(["titles"] if options.item_titles else [])):
@@ -276,6 +281,10 @@ def distill_scores(
         if student.reading != "every-position":
             raise UserError("the student reads 'last-prompt-token'; form 'scores' needs reading 'every-position'")
         start = partial(build_llm, data, student, items)
+        if distillation.start == "teacher":
+            if len(teachers) > 1 or not isinstance(teachers[0], SLMRec):
+                raise UserError("start 'teacher' needs one teacher, an llm, whose weights the student begins with")
+            start = partial(build_from, teachers[0], data, student)
     elif isinstance(student, BERT4RecOptions):
         raise UserError("a bert4rec reads a history once and cannot follow scores at every position; take another kind")
     else:
@@ -316,8 +325,50 @@ def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
     )
 
 
+def build_from(teacher: SLMRec, data: Dataset, options: LLMOptions) -> SLMRec:
+    """The teacher's first layers, as narrow as asked, with its adapters and items, to be trained on.
+
+    Raises:
+        UserError: more layers than the teacher's, or a decoder whose width cannot be taken from.
+    """
+    if options.layers > teacher.num_layers:
+        raise UserError(
+            f"the student has {options.layers} layers, the teacher {teacher.num_layers}: a student that starts from "
+            "its teacher cannot be deeper"
+        )
+    model = teacher.with_layers(range(options.layers))
+    if options.neurons or options.head_groups:
+        own = widths(model.backbone.config)
+        for name, given, number in (
+            ("neurons", options.neurons, own.neurons),
+            ("head_groups", options.head_groups, own.groups),
+        ):
+            if given > number:
+                raise UserError(f"{name} is {given}, but a layer of the teacher has {number}")
+        kept = unit_importance(model, data).best(options.neurons or own.neurons, options.head_groups or own.groups)
+        model = model.with_width(*kept)
+    model.config.dropout = model.dropout.p = options.dropout
+    if options.lora:
+        model.config.lora = options.lora
+        peft.inject_adapter_in_model(peft.LoraConfig(**options.lora), model.backbone)
+    model.choose_trained(items=options.train_items)
+    if options.gradient_checkpointing:
+        model.checkpoint_layers()
+    return model
+
+
 def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SLMRec:
-    """An LLM recommender to be trained, its frozen parts frozen."""
+    """An LLM recommender to be trained, its frozen parts frozen.
+
+    Raises:
+        UserError: an item table of other items, titles of items that have none, or a narrower decoder, which needs a
+            teacher to be cut from.
+    """
+    if options.neurons or options.head_groups:
+        raise UserError(
+            f"neurons is {options.neurons} and head_groups {options.head_groups}: which ones to keep is seen in a "
+            "trained model; distil from one with start teacher"
+        )
     if items is None:
         items = ItemTable.of(torch.randn(data.num_items, 64) * 0.02)
     elif items.num_embeddings != data.num_items + 1:
