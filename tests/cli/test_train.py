@@ -113,3 +113,15 @@ def test_the_same_command_gives_the_same_model(house, tmp_path):
     assert main(["train", "sasrec", *map(str, words)]) == 0
     vectors = [load(folder).item_vectors().detach() for folder in (house.sasrec, tmp_path / "again")]
     torch.testing.assert_close(*vectors, rtol=0, atol=0)
+
+
+def test_an_llm_that_adds_to_a_classic_model_takes_it_whole(house, tmp_path, capsys):
+    words = ["--data", str(house.data), "--out", str(tmp_path / "m"), "--recipe", str(house.recipe)]
+    assert main(["train", "llm", *words, "--residual", "frozen", "--item-table", str(house.sasrec)]) == 0
+    model = load(tmp_path / "m")
+    assert model.kind == "residual"
+    assert torch.equal(model.classic.item_vectors(), load(house.sasrec).item_vectors())
+    assert main(["evaluate", str(tmp_path / "m"), "--data", str(house.data)]) == 0
+    other = [*words[:2], "--out", str(tmp_path / "n"), *words[4:]]
+    assert main(["train", "llm", *other, "--residual", "frozen"]) == 2
+    assert "a residual llm adds to a classic model; give one" in capsys.readouterr().err

@@ -144,6 +144,16 @@ def item_table(folder: Path | None, data: "Dataset") -> "ItemTable | None":
     Raises:
         UserError: the folder's model has none, or one of other items.
     """
+    model = model_of_items(folder, data)
+    return None if model is None else model.items
+
+
+def model_of_items(folder: Path | None, data: "Dataset") -> Any:
+    """The model of a folder, which has an item table, for a model of this data.
+
+    Raises:
+        UserError: the folder's model has none, or one of other items.
+    """
     from slmrec.models import load
 
     if folder is None:
@@ -153,7 +163,7 @@ def item_table(folder: Path | None, data: "Dataset") -> "ItemTable | None":
     if items is None:
         raise UserError(f"{folder} holds a model of kind {model.kind}, which has no item vectors; take another")
     check_catalogue(model, folder, data)
-    return items
+    return model
 
 
 def _column(text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from slmrec.cli import flags, show
-from slmrec.cli.arguments import add_data, add_item_table, add_out, check_out, item_table
+from slmrec.cli.arguments import add_data, add_item_table, add_out, check_out, item_table, model_of_items
 from slmrec.cli.progress import watching
 
 KINDS = {
@@ -72,7 +72,11 @@ def run(arguments: argparse.Namespace) -> None:
     data = Dataset.load(arguments.data)
     with watching() as progress:
         progress.stage(1, 1, f"Training {kind} on {data.name}")
-        table = item_table(arguments.item_table, data) if kind == "llm" else None
+        table = None
+        if kind == "llm":
+            # A residual one adds to the model itself, the others begin from its item table.
+            taken = model_of_items if options.residual else item_table
+            table = taken(arguments.item_table, data)
         if kind == "llm":
             config = check_backbone(options.backbone, options.layers, progress.say)
             progress.say(f"to train: {llm_cost(data, options, config)}")

@@ -10,11 +10,12 @@ from slmrec.models.folder import kind_of_folder
 from slmrec.models.gru4rec import GRU4Rec, GRU4RecConfig
 from slmrec.models.item_knn import ItemKNN, ItemKNNConfig
 from slmrec.models.popularity import Popularity
+from slmrec.models.residual import Residual, ResidualConfig
 from slmrec.models.sasrec import SASRec, SASRecConfig
 from slmrec.models.slmrec import SLMRec, SLMRecConfig
 
 KINDS: dict[str, type[Recommender]] = {
-    cls.kind: cls for cls in (Popularity, ItemKNN, GRU4Rec, Caser, BERT4Rec, SASRec, ESASRec, SLMRec)
+    cls.kind: cls for cls in (Popularity, ItemKNN, GRU4Rec, Caser, BERT4Rec, SASRec, ESASRec, SLMRec, Residual)
 }
 
 
@@ -44,6 +45,8 @@ __all__ = [
     "ItemKNNConfig",
     "Popularity",
     "Recommender",
+    "Residual",
+    "ResidualConfig",
     "SASRec",
     "SASRecConfig",
     "SLMRec",

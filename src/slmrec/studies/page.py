@@ -23,7 +23,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_COLOUR = {"slmrec": "#b5542c", "ensemble": "#7a7a7a", "popularity": "#7a7a7a"}
+_COLOUR = {"slmrec": "#b5542c", "residual": "#b5542c", "ensemble": "#7a7a7a", "popularity": "#7a7a7a"}
 _CLASSIC = "#3b6ea5"
 
 

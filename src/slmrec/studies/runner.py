@@ -190,7 +190,9 @@ class _Runner:
         if isinstance(options, ClassicOptions | StudentOptions):
             options = replace(options, training=replace(options.training, seed=seed))
         teachers = [self._load(data, need, seed) for need in trial.teachers]
-        items: Any = self._load(data, trial.items, seed).items if trial.items else None
+        items: Any = self._load(data, trial.items, seed) if trial.items else None
+        if items is not None and not getattr(options, "residual", ""):
+            items = items.items
         if not teachers:
             assert not isinstance(options, StudentOptions) or isinstance(options, LLMOptions)
             return train(data, options, folder, items, progress)

@@ -7,7 +7,7 @@ from slmrec.data import PADDING
 from slmrec.data.batches import IGNORED
 from slmrec.errors import UserError
 from slmrec.losses import gbce, sampled_softmax_cross_entropy, softmax_cross_entropy
-from slmrec.models import BERT4Rec, Classic, DotProductRecommender, Recommender
+from slmrec.models import BERT4Rec, Classic, DotProductRecommender, Recommender, Residual
 from slmrec.models.items import ItemTable
 from slmrec.training.options import TrainingOptions
 
@@ -43,7 +43,7 @@ class NextItem(TrainingModule):
     def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
         states = self.model(input_ids, lengths)  # (B, R, d)
         valid = labels != IGNORED
-        return {"loss": next_item_loss(states[valid], labels[valid], item_table(self.model).table(), self.options)}
+        return {"loss": next_item_loss(states[valid], labels[valid], scored_table(self.model), self.options)}
 
 
 class Cloze(TrainingModule):
@@ -103,6 +103,11 @@ def item_table(model: Recommender) -> ItemTable:
     if not isinstance(items, ItemTable):
         raise UserError(f"a model of kind {model.kind} has no item vectors")
     return items
+
+
+def scored_table(model: Recommender) -> Tensor:
+    """(N + 1, d) item vectors that a model's states are scored with, row 0 the padding."""
+    return model.table() if isinstance(model, Residual) else item_table(model).table()
 
 
 def next_item_loss(states: Tensor, targets: Tensor, table: Tensor, options: TrainingOptions) -> Tensor:

@@ -300,6 +300,9 @@ class LLMOptions(StudentOptions):
     """Text after the items; only with reading "last-prompt-token"."""
     item_titles: bool = False
     """Items are read by their titles' words, in the backbone's own word vectors, and by their vectors beside them."""
+    residual: Literal["", "frozen", "trained"] = ""
+    """The classic model that the item table is from scores beside the LLM, which adds to it through a gate; it stays as
+    it is, or is trained on; empty: the LLM scores alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

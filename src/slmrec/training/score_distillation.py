@@ -23,7 +23,7 @@ from slmrec.models import DotProductRecommender, Recommender, SLMRec
 from slmrec.models.folder import fingerprint
 from slmrec.training.distillation import check_catalogue
 from slmrec.training.kept import Kept, keep
-from slmrec.training.modules import TrainingModule, item_table
+from slmrec.training.modules import TrainingModule, scored_table
 from slmrec.training.options import DistillationOptions
 from slmrec.training.top_items import top_items_parts
 
@@ -46,7 +46,7 @@ class ScoreDistillation(TrainingModule):
         valid = labels != IGNORED
         targets = labels[valid]
         states = self.model(input_ids, lengths)[valid]  # (P, d)
-        table = item_table(self.model).table()
+        table = scored_table(self.model)
         candidates = self._candidates(targets, len(table) - 1)  # (C,)
         if "teacher" in extra:
             theirs = extra["teacher"]

@@ -1,5 +1,6 @@
 """Train each kind of model into a folder; a run that was cut off goes on where it was."""
 
+import copy
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from slmrec.models import (
     ItemKNN,
     Popularity,
     Recommender,
+    Residual,
     SASRec,
     SLMRec,
     SLMRecConfig,
@@ -151,11 +153,39 @@ def train_llm(
     return model
 
 
+def train_residual(
+    data: Dataset, options: LLMOptions, out: Path, classic: Classic, progress: Progress | None = None
+) -> Residual:
+    """Train an LLM beside a classic model, which it adds to, into a model folder.
+
+    Args:
+        data: the data set.
+        options: shape and training, with `residual`.
+        out: model folder.
+        classic: the trained model; the LLM's item table starts from its own. What is trained is a copy.
+        progress: told after every step.
+
+    Raises:
+        UserError: models that cannot be added, see `Residual.of`.
+    """
+    model = _train(
+        lambda: NextItem(build_residual(data, options, classic), options.training),
+        data,
+        {"model": asdict(options), "classic": fingerprint(classic)},
+        options.training,
+        out,
+        "every-position",
+        progress,
+    )
+    assert isinstance(model, Residual)
+    return model
+
+
 def train(
     data: Dataset,
     options: ClassicOptions | ItemKNNOptions | LLMOptions | None,
     out: Path,
-    items: ItemTable | None = None,
+    items: ItemTable | Classic | None = None,
     progress: Progress | None = None,
 ) -> Recommender:
     """Train a model of the kind that its options are of; None: popularity.
@@ -164,16 +194,22 @@ def train(
         data: the data set.
         options: shape and training.
         out: model folder.
-        items: where an LLM recommender's item table starts; the others start their own.
+        items: where an LLM recommender's item table starts, or the classic model itself that a residual one adds to;
+            the others start their own.
         progress: told after every step.
+
+    Raises:
+        UserError: a residual LLM without a classic model.
     """
     match options:
         case None:
             return train_popularity(data, out)
         case ItemKNNOptions():
             return train_item_knn(data, options, out)
+        case LLMOptions(residual=""):
+            return train_llm(data, options, out, _table(items), progress)
         case LLMOptions():
-            return train_llm(data, options, out, items, progress)
+            return train_residual(data, options, out, _classic(items), progress)
         case _:
             return train_classic(data, options, out, progress)
 
@@ -257,7 +293,7 @@ def distill_scores(
     out: Path,
     student: ClassicOptions | LLMOptions,
     distillation: DistillationOptions | None = None,
-    items: ItemTable | None = None,
+    items: ItemTable | Classic | None = None,
     progress: Progress | None = None,
 ) -> Recommender:
     """Teach an LLM or classic student to score as its teachers do together, into a model folder.
@@ -268,7 +304,8 @@ def distill_scores(
         out: model folder of the student.
         student: shape and training, whose `loss` plays no part: see `training/score_distillation.py`.
         distillation: `cross_entropy`, `temperature` and `candidates`; its other fields play no part.
-        items: where an LLM student's item table starts; None: random vectors. A classic one's starts afresh.
+        items: where an LLM student's item table starts, or the classic model itself that a residual one adds to; None:
+            random vectors. A classic student's starts afresh.
         progress: told after every step.
 
     Raises:
@@ -280,8 +317,13 @@ def distill_scores(
     if isinstance(student, LLMOptions):
         if student.reading != "every-position":
             raise UserError("the student reads 'last-prompt-token'; form 'scores' needs reading 'every-position'")
-        start = partial(build_llm, data, student, items)
+        if student.residual:
+            start = partial(build_residual, data, student, _classic(items))
+        else:
+            start = partial(build_llm, data, student, _table(items))
         if distillation.start == "teacher":
+            if student.residual:
+                raise UserError("a residual llm starts from its classic model, not from its teacher; drop the start")
             if len(teachers) > 1 or not isinstance(teachers[0], SLMRec):
                 raise UserError("start 'teacher' needs one teacher, an llm, whose weights the student begins with")
             start = partial(build_from, teachers[0], data, student)
@@ -325,6 +367,23 @@ def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
     )
 
 
+def build_residual(data: Dataset, options: LLMOptions, classic: Classic) -> Residual:
+    """A copy of a trained classic model and an LLM beside it, to be trained."""
+    llm = build_llm(data, replace(options, residual=""), classic.items)
+    classic = copy.deepcopy(classic)
+    return Residual.of(classic, llm, train_classic=options.residual == "trained")
+
+
+def _table(items: ItemTable | Classic | None) -> ItemTable | None:
+    return items.items if isinstance(items, Classic) else items
+
+
+def _classic(items: ItemTable | Classic | None) -> Classic:
+    if not isinstance(items, Classic):
+        raise UserError("a residual llm adds to a classic model; give one, a gru4rec, caser, sasrec or esasrec")
+    return items
+
+
 def build_from(teacher: SLMRec, data: Dataset, options: LLMOptions) -> SLMRec:
     """The teacher's first layers, as narrow as asked, with its adapters and items, to be trained on.
 
@@ -364,6 +423,11 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
         UserError: an item table of other items, titles of items that have none, or a narrower decoder, which needs a
             teacher to be cut from.
     """
+    if options.residual:
+        raise UserError(
+            f"residual is '{options.residual}', but only the llm itself is trained here; take slmrec train llm with "
+            "the classic model as --item-table"
+        )
     if options.neurons or options.head_groups:
         raise UserError(
             f"neurons is {options.neurons} and head_groups {options.head_groups}: which ones to keep is seen in a "
@@ -441,8 +505,9 @@ def _train(
         )
     trained = fit(module, examples, data, training, work, progress)
     model.config.trained_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    if isinstance(model, SLMRec) and model.config.lora:
-        model.merge_lora()
+    llm = model.llm if isinstance(model, Residual) else model
+    if isinstance(llm, SLMRec) and llm.config.lora:
+        llm.merge_lora()
     model.requires_grad_(False).eval()
     if processes.is_main_process:
         model.save_pretrained(out, {"data": describe_data(data), "training": trained.to_json()})
