@@ -7,6 +7,7 @@ LAYERS = [
     "errors",
     "files",
     "provenance",
+    "runtime",
     "data",
     "losses",
     "engine",
@@ -19,6 +20,7 @@ LAYERS = [
     "pipeline",
     "tuning",
     "studies",
+    "export",
     "cli",
 ]
 SOURCE = Path(__file__).parents[1] / "src" / "slmrec"
