@@ -143,9 +143,12 @@ def joined(modules: Sequence[nn.Linear]) -> nn.Linear:
     biased = any(module.bias is not None for module in modules)
     whole = nn.Linear(modules[0].in_features, sum(module.out_features for module in modules), bias=biased)
     whole.requires_grad_(False)
-    whole.weight.copy_(torch.cat([module.weight.detach() for module in modules]))
+    weights: list[Tensor] = [module.weight for module in modules]
+    whole.weight.copy_(torch.cat(weights))
     if biased:
-        own = [torch.zeros(module.out_features) if module.bias is None else module.bias for module in modules]
+        own: list[Tensor] = [
+            torch.zeros(module.out_features) if module.bias is None else module.bias for module in modules
+        ]
         whole.bias.copy_(torch.cat(own))
     return whole
 
