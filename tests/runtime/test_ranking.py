@@ -1,0 +1,46 @@
+"""The k best against a full sort by score and then by row, on scores that are full of ties."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slmrec.runtime import ranking
+
+
+@st.composite
+def problems(draw):
+    users, items, width = draw(st.integers(1, 5)), draw(st.integers(1, 40)), draw(st.integers(1, 3))
+    small = st.integers(-2, 2)  # so that many scores are equal
+    vectors = np.array(draw(st.lists(small, min_size=users * width, max_size=users * width)), dtype=np.float32)
+    table = np.array(draw(st.lists(small, min_size=items * width, max_size=items * width)), dtype=np.float32)
+    rows = st.integers(0, items - 1)
+    excluded = draw(st.none() | st.lists(st.lists(rows, max_size=6), min_size=users, max_size=users))
+    allowed = draw(st.none() | st.lists(rows, max_size=items))
+    return vectors.reshape(users, width), table.reshape(items, width), draw(st.integers(1, 45)), excluded, allowed
+
+
+@pytest.mark.parametrize(("users", "items"), [(256, 16_384), (2, 3)])
+@settings(deadline=None)
+@given(problem=problems())
+def test_it_is_a_sort(users, items, problem):
+    vectors, table, k, excluded, allowed = problem
+    with pytest.MonkeyPatch.context() as patch:  # blocks of every kind
+        patch.setattr(ranking, "USERS", users)
+        patch.setattr(ranking, "ITEMS", items)
+        scores, rows = ranking.top_k(
+            vectors,
+            table,
+            k,
+            excluded=None if excluded is None else [np.array(own, dtype=np.int64) for own in excluded],
+            allowed=None if allowed is None else np.array(allowed, dtype=np.int64),
+        )
+    assert scores.shape == rows.shape == (len(vectors), k)
+    for user, vector in enumerate(vectors):
+        out = set() if excluded is None else set(excluded[user])
+        competing = set(range(len(table)) if allowed is None else allowed) - out
+        wanted = sorted((-float(vector @ table[row]), row) for row in competing)[:k]
+        assert [(-score, row) for score, row in wanted] == list(
+            zip(scores[user, : len(wanted)].tolist(), rows[user, : len(wanted)].tolist(), strict=True)
+        )
+        assert np.isneginf(scores[user, len(wanted) :]).all()
