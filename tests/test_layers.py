@@ -19,6 +19,7 @@ LAYERS = [
     "pipeline",
     "tuning",
     "studies",
+    "serving",
     "cli",
 ]
 SOURCE = Path(__file__).parents[1] / "src" / "slmrec"
