@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, PlainTextResponse
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from slmrec.errors import UserError
@@ -113,7 +112,15 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(Guard, limits=limits, api_key=api_key, full=lambda: worker.full, metrics=metrics)
+    pages = _pages(Path(str(files("slmrec"))) / "page")
+    app.add_middleware(
+        Guard,
+        limits=limits,
+        api_key=api_key,
+        full=lambda: worker.full,
+        metrics=metrics,
+        public=frozenset({"/", "/health", "/ready", "/openapi.json", *pages}),
+    )
 
     # -- how it is --------------------------------------------------------------------------------------------
 
@@ -335,18 +342,31 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
         found.sort(key=lambda member: (member["rank"], -member["score"]))
         return JSON({"model": name, "users": found[:k], "considered": len(users)})
 
+    @app.get("/attributes", responses=_told(schema.AttributesAnswer, 422))
+    async def attributes(model: Annotated[str | None, Query(max_length=64)] = None) -> Response:
+        """What a model's items can be filtered by."""
+        served = fleet.view.model(model, "query.model")
+
+        def find() -> list[dict[str, Any]]:
+            counts = {name: served.attribute(name).counts for name in served.columns}
+            return [
+                {"name": name, "values": [{"value": value, "count": count} for value, count in told]}
+                for name, told in counts.items()
+                if 0 < len(told) <= schema.VALUES
+            ]
+
+        return JSON({"attributes": await asyncio.to_thread(find)})
+
     # -- the page, and what goes wrong ------------------------------------------------------------------------
 
-    page = Path(str(files("slmrec"))) / "page"
+    for path, file in pages.items():
+        app.get(path, include_in_schema=False)(_sender(file))
 
-    @app.get("/", include_in_schema=False)
-    async def front() -> Response:
-        if not (page / "index.html").is_file():
+    if "/" not in pages:
+
+        @app.get("/", include_in_schema=False)
+        async def front() -> Response:
             return PlainTextResponse("slmrec is serving; /openapi.json tells what it answers.\n")
-        return FileResponse(page / "index.html")
-
-    if page.is_dir():
-        app.mount("/page", StaticFiles(directory=page), name="page")
 
     @app.exception_handler(Problem)
     async def refused(request: Request, problem: Problem) -> Response:
@@ -396,6 +416,27 @@ def _told(answer: Any = None, *statuses: int, key: bool = True) -> dict[int | st
     for status in sorted({*statuses, 503, *((401,) if key else ())}):
         told[status] = {"model": schema.ErrorAnswer, "description": _SAID[status]}
     return told
+
+
+def _pages(folder: Path) -> dict[str, Path]:
+    """The page's files by path: at the root, as it names them relative to itself, and under /page/."""
+    found: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            name = file.relative_to(folder).as_posix()
+            found |= {f"/{name}": file, f"/page/{name}": file}
+    if "/index.html" in found:
+        found["/"] = found["/index.html"]
+    return found
+
+
+def _sender(file: Path) -> Callable[[], Any]:
+    """A route that sends one file."""
+
+    async def send() -> Response:
+        return FileResponse(file, headers={"cache-control": "no-cache"})
+
+    return send
 
 
 def _attempt(job: Call) -> Any:

@@ -16,9 +16,15 @@ class Attribute:
 
     def __init__(self, values: Iterable[Any]) -> None:
         found: dict[str, list[int]] = {}
+        wholes: set[str] = set()
         for column, value in enumerate(values):
-            for spelled in set(_parts(value)):
+            parts = _parts(value)
+            wholes.update(parts[:1] if len(parts) > 2 and isinstance(value, str) else ())
+            for spelled in set(parts):
                 found.setdefault(spelled, []).append(column)
+        common = [(spelled, len(columns)) for spelled, columns in found.items() if spelled not in wholes]
+        self.counts: list[tuple[str, int]] = sorted(common, key=lambda one: (-one[1], one[0]))
+        """Values, part by part, with the number of items that have each; the most common first."""
         self._columns = {spelled: np.array(columns) for spelled, columns in found.items()}
 
     def having(self, values: Iterable[Any]) -> np.ndarray:

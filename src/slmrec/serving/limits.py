@@ -17,12 +17,10 @@ from slmrec.serving.logs import log
 from slmrec.serving.metrics import Metrics
 from slmrec.serving.problems import Problem, busy, out_of_time
 
-OPEN = ("/", "/health", "/ready", "/openapi.json")
-"""Paths that need no key; and the page's own files."""
 QUEUED = ("/recommend", "/recommend/batch", "/explain")
 """Paths whose requests wait for the one worker."""
-PATIENT = ("/models", "/items")
-"""First parts of paths under which the key's holder may start work that takes longer than an answer."""
+PATIENT = (("PUT", "/models"), ("POST", "/items"))
+"""What may take longer than an answer, as models are loaded and texts are encoded."""
 LINGER = 2.0
 """Seconds for which the rest of a refused body is thrown away, so that its sender gets to read the answer."""
 
@@ -56,12 +54,19 @@ class Guard:
         api_key: what `X-API-Key` has to say; None: anything.
         full: whether the queue is.
         metrics: where requests are counted.
+        public: paths that need no key.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, api_key: str | None, full: Callable[[], bool], metrics: Metrics
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        api_key: str | None,
+        full: Callable[[], bool],
+        metrics: Metrics,
+        public: frozenset[str],
     ) -> None:
-        self.app, self.limits, self.full, self.metrics = app, limits, full, metrics
+        self.app, self.limits, self.full, self.metrics, self.public = app, limits, full, metrics, public
         self.api_key = None if api_key is None else api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +88,7 @@ class Guard:
             body = await self._admit(scope, path, receive)
             if body is not None:
                 receive = _replaying(body, receive)
-            if scope["method"] != "GET" and path.split("/", 2)[1] in ("models", "items"):
+            if (scope["method"], "/" + path.split("/")[1]) in PATIENT:
                 await self.app(scope, receive, sending)
             else:
                 async with asyncio.timeout(self.limits.seconds):
@@ -102,7 +107,7 @@ class Guard:
                 fault = Problem(500, "fault", "the server failed; its log says where")
                 await fault.response()(scope, receive, sending)
         took = time.perf_counter() - started
-        route = _route(scope, path)
+        route = self._route(scope, path)
         self.metrics.request(route, scope["method"], status, took)
         log("info", "request", method=scope["method"], route=route, status=status, ms=round(1e3 * took, 2))
 
@@ -113,7 +118,7 @@ class Guard:
             Problem: the request is refused.
         """
         headers = dict(scope["headers"])
-        if self.api_key is not None and path not in OPEN and not path.startswith("/page/"):
+        if self.api_key is not None and path not in self.public:
             given = headers.get(b"x-api-key", b"")
             if not secrets.compare_digest(given, self.api_key):
                 said = "is not the one set here" if given else "is missing"
@@ -151,6 +156,13 @@ class Guard:
         except TimeoutError:
             said = f"the body was not there within {self.limits.body_seconds:g} s"
             raise Problem(408, "slow", f"{said}; send it at once", "body", close=True) from None
+
+    def _route(self, scope: Scope, path: str) -> str:
+        """What a request is counted under: never a path that may name a user."""
+        route = scope.get("route")
+        if route is not None:
+            return route.path
+        return path if path in self.public or path in QUEUED else "other"
 
     def _too_large(self) -> Problem:
         most = self.limits.body
@@ -195,11 +207,3 @@ def _lingering(send: Send, receive: Receive) -> Send:
         await send({"type": "http.response.body", "body": b""})
 
     return linger
-
-
-def _route(scope: Scope, path: str) -> str:
-    """What a request is counted under: never the path itself, which names users."""
-    route = scope.get("route")
-    if route is not None:
-        return route.path.replace(":path", "")
-    return path if path in OPEN or path in QUEUED else "other"

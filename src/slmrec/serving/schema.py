@@ -13,6 +13,7 @@ EVENTS = 1000
 ITEMS = 1000
 ID = 256
 TEXT = 4000
+VALUES = 200
 YEAR_2100 = 4_102_444_800
 
 _Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=ID, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -254,6 +255,26 @@ class SimilarAnswer(BaseModel):
 
     model: str
     items: list[SimilarItem]
+
+
+class ValueAnswer(BaseModel):
+    """A value and how many items have it."""
+
+    value: str
+    count: int
+
+
+class AttributeAnswer(BaseModel):
+    """An attribute and its values, the most common first."""
+
+    name: str
+    values: list[ValueAnswer]
+
+
+class AttributesAnswer(BaseModel):
+    """What items can be filtered by; attributes of more than 200 values are left out, as titles are."""
+
+    attributes: list[AttributeAnswer]
 
 
 class AddedAnswer(BaseModel):
