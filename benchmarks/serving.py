@@ -87,12 +87,14 @@ def measured(arguments: argparse.Namespace, load: Callable[..., Awaitable[Any]],
             )
             client.start()
             watched, memory = psutil.Process(server.pid), []
+            before = sum(watched.cpu_times()[:2])
             while results.empty():
                 memory.append(round(watched.memory_info().rss / 2**20))
                 time.sleep(max(1.0, arguments.seconds / 60))
                 if not client.is_alive() and results.empty():
                     raise SystemExit("the client failed")
             seen = results.get()
+            seen["server CPU s"] = round(sum(watched.cpu_times()[:2]) - before, 1)
         finally:
             server.terminate()
             server.wait()

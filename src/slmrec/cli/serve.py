@@ -56,10 +56,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="for the states of each LLM recommender's known users (default: %(default)s)",
     )
     parser.add_argument(
-        "--queue", type=count, default=48, metavar="N", help="requests that wait (default: %(default)s)"
+        "--queue",
+        type=count,
+        default=40,
+        metavar="N",
+        help="requests at once; more are told to wait (default: %(default)s)",
     )
     parser.add_argument(
-        "--batch", type=count, default=64, metavar="N", help="requests computed together (default: %(default)s)"
+        "--batch", type=count, default=32, metavar="N", help="requests computed together (default: %(default)s)"
     )
     parser.add_argument(
         "--seconds", type=positive, default=10.0, metavar="X", help="time limit of an answer (default: %(default)g)"

@@ -29,7 +29,7 @@ from slmrec.serving.recommending import Ask, recommend
 from slmrec.serving.store import Event, Store, StoreError
 
 EVENTS_QUEUE = 1024
-"""Calls that wait for the store."""
+"""Calls that wait for the store or are kept."""
 REFRESH = 2.0
 """Seconds between looks at what other servers changed."""
 Call = Callable[[], Any]
@@ -69,8 +69,8 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
         told=lambda size: metrics.batch("store", size),
     )
     changes = ThreadPoolExecutor(1, "slmrec-changes")
-    metrics.watch("queue_length", "Requests that wait for the worker.", lambda: len(worker))
-    metrics.watch("store_queue_length", "Calls that wait for the store.", lambda: len(keeper))
+    metrics.watch("queue_length", "Requests that wait for the worker or are computed.", lambda: len(worker))
+    metrics.watch("store_queue_length", "Calls that wait for the store or are kept.", lambda: len(keeper))
     metrics.watch(
         "user_state_bytes",
         "Memory of users' states.",

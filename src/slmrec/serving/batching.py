@@ -25,7 +25,7 @@ class Batcher(Generic[Job]):
         work: answers jobs, in their order; an answer that is an exception is raised where its job was given in.
         most: jobs of a batch.
         wait: seconds that the first job of a batch waits for others.
-        queue: jobs that may wait.
+        queue: jobs that may be there at once, waiting or computed: what bounds how long one takes.
         told: called with the size of each batch.
     """
 
@@ -42,17 +42,18 @@ class Batcher(Generic[Job]):
         self.work, self.most, self.wait, self.queue, self.told = work, most, wait, queue, told
         self._waiting: deque[tuple[Job, asyncio.Future[Any]]] = deque()
         self._there = threading.Condition()
+        self._computed = 0
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + self._computed
 
     @property
     def full(self) -> bool:
         """Whether another job would be refused."""
-        return len(self._waiting) >= self.queue
+        return len(self) >= self.queue
 
     def submit(self, job: Job, *, urgent: bool = False) -> "asyncio.Future[Any]":
         """Give a job in; the future is the running loop's.
@@ -83,11 +84,13 @@ class Batcher(Generic[Job]):
 
     def _run(self) -> None:
         while batch := self._next():
+            self._computed = len(batch)
             self.told(len(batch))
             try:
                 answers = self.work([job for job, _ in batch])
             except Exception as error:
                 answers = [error] * len(batch)
+            self._computed = 0
             by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
             for (_, future), answer in zip(batch, answers, strict=True):
                 by_loop.setdefault(future.get_loop(), []).append((future, answer))

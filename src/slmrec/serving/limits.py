@@ -35,9 +35,9 @@ class Limits:
     """Seconds until all of a body has to be there, and until all of a request's head has."""
     seconds: float = 10.0
     """Seconds until an answer has to be there."""
-    queue: int = 48
-    """Requests that wait for the worker; it bounds how long one waits."""
-    batch: int = 64
+    queue: int = 40
+    """Requests that are there at once for the worker, waiting or computed; it bounds how long one takes."""
+    batch: int = 32
     """Requests that are computed together."""
     wait_ms: float = 1.0
     """Milliseconds that a request waits for others to be computed with."""

@@ -16,7 +16,6 @@ from typing import Any, Literal
 import numpy as np
 
 from slmrec.errors import UserError, nearest
-from slmrec.files import read_json
 from slmrec.serving.filters import Attribute
 
 Id = str | int
@@ -261,60 +260,48 @@ class ServedModel(Served):
 
 
 class ServedBundle(Served):
-    """A bundle, without torch."""
+    """A bundle, without torch.
+
+    Args:
+        name: what requests call it.
+        bundle: a `slmrec.runtime.Bundle`.
+    """
 
     adds_items = False
     compares = True
 
-    def __init__(self, name: str, folder: Path) -> None:
-        from slmrec.runtime import Bundle
+    def __init__(self, name: str, bundle: Any) -> None:
+        from slmrec.runtime.ranking import top_k
 
-        self.name, self.bundle = name, Bundle.load(folder)
-        manifest = read_json(folder / "manifest.json", "bundle")
-        self.kind, self.layers, self.parameters = manifest["kind"], manifest["layers"], manifest["parameters"]
-        self.precision, self.max_length = manifest["precision"], manifest["max_length"]
-        columns = dict(read_json(folder / "catalogue.json", "bundle"))
-        self.ids = columns.pop("item_id")
-        texts = columns.pop("text")
-        self.texts = [str(item) if text is None else text for item, text in zip(self.ids, texts, strict=True)]
-        self.columns = columns
-        self.table = np.load(folder / "items.npy")
+        self.name, self.bundle, self._top_k = name, bundle, top_k
+        self.kind, self.precision, self.max_length = bundle.kind, bundle.precision, bundle.max_length
+        self.layers, self.parameters = bundle.manifest["layers"], bundle.manifest["parameters"]
+        columns = bundle.catalogue.columns
+        self.ids = columns["item_id"]
+        self.texts = bundle.catalogue.texts(range(1, len(self.ids) + 1))
+        self.columns = {name: values for name, values in columns.items() if name not in ("item_id", "text")}
+        self.table = bundle.item_vectors()
         self.milliseconds = self.measure()
 
     def encode(self, histories: Sequence[np.ndarray]) -> np.ndarray:
-        return np.asarray(self.bundle.encode(histories))
+        return self.bundle.encode(histories)
 
     def rank(
         self, encoded: np.ndarray, k: int, excluded: Sequence[np.ndarray] | None, allowed: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        k = min(k, len(self.ids))
-        scores = encoded @ self.table.T  # (B, N)
-        if allowed is not None:
-            out = np.ones(len(self.ids), dtype=bool)
-            out[allowed] = False
-            scores[:, out] = -np.inf
-        for row, own in enumerate(excluded or ()):
-            scores[row, own] = -np.inf
-        some = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        found = np.take_along_axis(scores, some, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")
-        return np.take_along_axis(found, order, axis=1), np.take_along_axis(some, order, axis=1)
+        return self._top_k(encoded, self.table, min(k, len(self.ids)), excluded=excluded, allowed=allowed)
 
     def scores(self, encoded: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
         return encoded @ (self.table if columns is None else self.table[columns]).T
 
     def likeness(self, columns: np.ndarray) -> np.ndarray:
-        vectors = self._directions[columns]
+        vectors = self.table[columns]
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors @ vectors.T
 
     def similar(self, column: int, k: int) -> list[tuple[int, float]]:
-        cosines = self._directions @ self._directions[column]
-        order = [int(other) for other in np.argsort(-cosines, kind="stable") if other != column][:k]
-        return [(other, float(cosines[other])) for other in order]
-
-    @cached_property
-    def _directions(self) -> np.ndarray:
-        return self.table / np.maximum(np.linalg.norm(self.table, axis=1, keepdims=True), 1e-12)
+        found = self.bundle.similar_items([self.ids[column]], k=k)[0]
+        return [(self.place[str(one.item_id)], one.score) for one in found]
 
 
 def load_served(name: str, folder: Path, *, precision: str = "fp32", state_bytes: int = 2**28) -> Served:
@@ -330,7 +317,9 @@ def load_served(name: str, folder: Path, *, precision: str = "fp32", state_bytes
         UserError: it is neither, or damaged.
     """
     if (folder / "manifest.json").is_file():
-        return ServedBundle(name, folder)
+        from slmrec.runtime import Bundle
+
+        return ServedBundle(name, Bundle.load(folder))
     from slmrec.models import load
 
     model = load(folder)

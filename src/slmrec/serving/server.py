@@ -15,6 +15,8 @@ from slmrec.errors import UserError
 from slmrec.serving.limits import Limits
 from slmrec.serving.logs import JSONLines, log
 
+IDLE = 65
+"""Seconds for which a connection without requests stays open."""
 GRACE = 10
 """Seconds that requests get to end once the server is told to stop."""
 
@@ -64,6 +66,7 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
         access_log=False,
         server_header=False,
         limit_concurrency=limits.connections,
+        timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=GRACE,
     )
     stopped = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more when it has stopped
