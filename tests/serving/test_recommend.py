@@ -35,16 +35,11 @@ def test_lists_are_those_of_recommend(house, client, name):
         {"k": 1000},
         {"exclude_seen": False},
         {"deny": ["005", "006"]},
-        {"allow": ["001", "002", "003", 4]},
+        {"allow": ["001", "002", "003"]},
         {"allow": ["001", "002"], "deny": ["001"]},
     ):
-        wanted = {
-            key: [f"{item:03}" if isinstance(item, int) else item for item in value] if key == "allow" else value
-            for key, value in options.items()
-        }
-        sent = options | ({"allow": wanted["allow"]} if "allow" in wanted else {})
-        answer = ask(client, model=name, **sent)
-        agrees(answer, model.recommend([HISTORY], **wanted))
+        answer = ask(client, model=name, **options)
+        agrees(answer, model.recommend([HISTORY], **options))
         assert answer["model"] == name
         assert answer["history_length"] == 4
 

@@ -6,18 +6,17 @@ order of their time, and of their arrival where times are equal.
 """
 
 import json
-import select
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from slmrec.errors import UserError
 
+Result = TypeVar("Result")
 LONGEST = 10_000
 """Most recent events of a user that are read."""
 RECENT = 50_000
@@ -96,22 +95,22 @@ class Store(ABC):
 
     def forget(self, user: str) -> int:
         """Delete all events of a user; returns how many there were."""
-        with self._transaction() as cursor:
+
+        def delete(cursor: Any) -> int:
             cursor.execute(f"DELETE FROM events WHERE user_id = {self.mark}", (user,))
             return cursor.rowcount
+
+        return self._write(delete)
 
     # -- the catalogue's changes ------------------------------------------------------------------------------
 
     def add_items(self, items: Sequence[Mapping[str, Any]]) -> None:
         """Keep new items: `item_id`, `text`, attributes."""
-        with self._transaction() as cursor:
-            for item in items:
-                cursor.execute(
-                    f"INSERT INTO added_items (item_id, facts) VALUES ({self.mark}, {self.mark}) "
-                    "ON CONFLICT (item_id) DO NOTHING",
-                    (str(item["item_id"]), json.dumps(item)),
-                )
-            self._changed(cursor)
+        statement = (
+            f"INSERT INTO added_items (item_id, facts) VALUES ({self.mark}, {self.mark}) "
+            "ON CONFLICT (item_id) DO NOTHING"
+        )
+        self._change(statement, [(str(item["item_id"]), json.dumps(item)) for item in items])
 
     def added_items(self) -> list[dict[str, Any]]:
         """Kept items, in the order of their coming."""
@@ -119,18 +118,13 @@ class Store(ABC):
 
     def withdraw(self, item: str) -> None:
         """Keep an item out of every list."""
-        with self._transaction() as cursor:
-            cursor.execute(
-                f"INSERT INTO withdrawn_items (item_id) VALUES ({self.mark}) ON CONFLICT (item_id) DO NOTHING", (item,)
-            )
-            self._changed(cursor)
+        self._change(
+            f"INSERT INTO withdrawn_items (item_id) VALUES ({self.mark}) ON CONFLICT (item_id) DO NOTHING", [(item,)]
+        )
 
     def restore(self, items: Iterable[str]) -> None:
         """Undo `withdraw`."""
-        with self._transaction() as cursor:
-            for item in items:
-                cursor.execute(f"DELETE FROM withdrawn_items WHERE item_id = {self.mark}", (item,))
-            self._changed(cursor)
+        self._change(f"DELETE FROM withdrawn_items WHERE item_id = {self.mark}", [(item,) for item in items])
 
     def withdrawn(self) -> set[str]:
         """Items that are out of every list."""
@@ -151,12 +145,17 @@ class Store(ABC):
         """Rows of a statement."""
 
     @abstractmethod
-    @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        """A cursor; what it did is committed when the block ends without an exception, else nothing of it."""
+    def _write(self, work: Callable[[Any], Result]) -> Result:
+        """Let work write through a cursor: all of it is on the disk when this returns, or nothing where it raises."""
 
-    def _changed(self, cursor: Any) -> None:
-        cursor.execute("UPDATE revision SET number = number + 1")
+    def _change(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Change the catalogue."""
+
+        def write(cursor: Any) -> None:
+            cursor.executemany(statement, rows)
+            cursor.execute("UPDATE revision SET number = number + 1")
+
+        self._write(write)
 
 
 class SQLiteStore(Store):
@@ -183,18 +182,14 @@ class SQLiteStore(Store):
                     f"{path} holds another database (version {version}, not {VERSION}); choose another path"
                 )
             if not version:
-                with self._transaction() as cursor:
-                    for statement in TABLES.format(serial="INTEGER PRIMARY KEY AUTOINCREMENT").split(";"):
-                        cursor.execute(statement)
-                    cursor.execute("INSERT INTO revision SELECT 0 WHERE NOT EXISTS (SELECT * FROM revision)")
-                    cursor.execute(f"PRAGMA user_version = {VERSION}")
+                self._write(self._make)
         except (sqlite3.Error, StoreError) as error:
             self.close()
             raise UserError(f"events cannot be kept in {path} ({error}); choose another path") from error
 
     def append(self, posts: Sequence[tuple[str, Sequence[Event]]]) -> list[int]:
-        new = []
-        with self._transaction() as cursor:
+        def write(cursor: sqlite3.Cursor) -> list[int]:
+            new = []
             for user, events in posts:
                 before = cursor.connection.total_changes
                 cursor.executemany(
@@ -203,7 +198,9 @@ class SQLiteStore(Store):
                     [(user, event.event_id, event.item_id, event.at) for event in events],
                 )
                 new.append(cursor.connection.total_changes - before)
-        return new
+            return new
+
+        return self._write(write)
 
     def close(self) -> None:
         while self._connections:
@@ -225,13 +222,12 @@ class SQLiteStore(Store):
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+    def _write(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
         try:
             cursor = self._connection().cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
-                yield cursor
+                result = work(cursor)
                 cursor.execute("COMMIT")
             except BaseException:
                 if cursor.connection.in_transaction:
@@ -239,13 +235,20 @@ class SQLiteStore(Store):
                 raise
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
+        return result
+
+    def _make(self, cursor: sqlite3.Cursor) -> None:
+        for statement in TABLES.format(serial="INTEGER PRIMARY KEY AUTOINCREMENT").split(";"):
+            cursor.execute(statement)
+        cursor.execute("INSERT INTO revision SELECT 0 WHERE NOT EXISTS (SELECT * FROM revision)")
+        cursor.execute(f"PRAGMA user_version = {VERSION}")
 
 
 class PostgresStore(Store):
     """A PostgreSQL database that several servers share.
 
-    A connection that the database has closed is made anew before it is used; a statement that it breaks under fails,
-    and is safe to be sent again, as events are known by their ids.
+    Where a connection breaks, what it was asked for is asked once more on a new one. None of it does harm when it is
+    done twice; but events of a write whose acknowledgement was lost are then counted as duplicates.
 
     Raises:
         UserError: psycopg is not installed, or the database does not answer.
@@ -264,11 +267,8 @@ class PostgresStore(Store):
         self._connections: list[Any] = []
         self._local = _Local()
         try:
-            with self._transaction() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(7563)")  # two servers that start at once
-                cursor.execute(TABLES.format(serial="BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"))
-                cursor.execute("INSERT INTO revision SELECT 0 WHERE NOT EXISTS (SELECT * FROM revision)")
-        except (StoreError, psycopg.Error) as error:
+            self._write(self._make)
+        except StoreError as error:
             self.close()
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"the PostgreSQL store cannot be used ({reason}); check its URL and its server") from error
@@ -281,7 +281,8 @@ class PostgresStore(Store):
             [event.item_id for _, event in rows],
             [event.at for _, event in rows],
         ]
-        with self._transaction() as cursor:
+
+        def write(cursor: Any) -> set[tuple[str, str]]:
             # In the order given, as seq tells which of two events of one time came first.
             cursor.execute(
                 "INSERT INTO events (user_id, event_id, item_id, at) "
@@ -290,7 +291,9 @@ class PostgresStore(Store):
                 "ON CONFLICT (user_id, event_id) DO NOTHING RETURNING user_id, event_id",
                 columns,
             )
-            kept = set(cursor.fetchall())
+            return set(cursor.fetchall())
+
+        kept = self._write(write)
         new = []
         for user, events in posts:
             own = {(user, event.event_id) for event in events} & kept
@@ -320,31 +323,31 @@ class PostgresStore(Store):
         return connection
 
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._asked(lambda connection: connection.execute(statement, values).fetchall())
+
+    def _write(self, work: Callable[[Any], Result]) -> Result:
+        def write(connection: Any) -> Result:
+            with connection.transaction(), connection.cursor() as cursor:
+                return work(cursor)
+
+        return self._asked(write)
+
+    def _asked(self, work: Callable[[Any], Result]) -> Result:
+        """What work says of a connection, of another one where that broke."""
         try:
-            return self._alive().execute(statement, values).fetchall()
+            try:
+                return work(self._connection())
+            except self._psycopg.OperationalError:
+                if self._local.connection is None or not self._local.connection.closed:
+                    raise
+                return work(self._connection())
         except self._psycopg.Error as error:
             raise StoreError(str(error)) from error
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        try:
-            with self._alive().transaction(), self._local.connection.cursor() as cursor:
-                yield cursor
-        except self._psycopg.Error as error:
-            raise StoreError(str(error)) from error
-
-    def _alive(self) -> Any:
-        """A connection; one that the server has closed meanwhile is replaced."""
-        connection = self._connection()
-        if _hung_up(connection):
-            connection.close()
-            connection = self._connection()
-        return connection
-
-
-def _hung_up(connection: Any) -> bool:
-    """Whether the other end has closed: nothing is sent unasked, so a socket with something to read has ended."""
-    return bool(select.select([connection.fileno()], [], [], 0)[0])
+    def _make(self, cursor: Any) -> None:
+        cursor.execute("SELECT pg_advisory_xact_lock(7563)")  # two servers that start at once
+        cursor.execute(TABLES.format(serial="BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"))
+        cursor.execute("INSERT INTO revision SELECT 0 WHERE NOT EXISTS (SELECT * FROM revision)")
 
 
 class _Local(threading.local):
