@@ -108,6 +108,7 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
         title="slmrec",
         version="1",
         description="Recommendations from sequential recommenders.",
+        redirect_slashes=False,
         docs_url=None,  # both pages would come from another host
         redoc_url=None,
         lifespan=lifespan,
