@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -91,14 +92,13 @@ def run(arguments: argparse.Namespace) -> None:
             f"{arguments.host} can be reached from other machines, and no API key is set; set SLMREC_API_KEY, "
             "or say --without-key"
         )
-    listening = listen(arguments.host, arguments.port)
-    store = open_store(arguments.store)
-    load = partial(load_served, precision=arguments.precision, state_bytes=arguments.state_memory * 2**20)
-    fleet = Fleet([load(name, folder) for name, folder in folders], store, load)
     limits = Limits(body=arguments.max_body, seconds=arguments.seconds, queue=arguments.queue, batch=arguments.batch)
-    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    print(f"serving {', '.join(fleet.view.models)} at http://{host}:{listening.getsockname()[1]}", flush=True)
-    serve(create_app(fleet, store, limits=limits, api_key=api_key), listening, limits)
+    load = partial(load_served, precision=arguments.precision, state_bytes=arguments.state_memory * 2**20)
+    with listen(arguments.host, arguments.port) as listening, closing(open_store(arguments.store)) as store:
+        fleet = Fleet([load(name, folder) for name, folder in folders], store, load)
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        print(f"serving {', '.join(fleet.view.models)} at http://{host}:{listening.getsockname()[1]}", flush=True)
+        serve(create_app(fleet, store, limits=limits, api_key=api_key), listening, limits)
 
 
 def _named(text: str) -> tuple[str, Path]:

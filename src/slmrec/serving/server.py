@@ -35,16 +35,19 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         UserError: the address is not to be had.
     """
+    refusal = f"port {port} of {host} cannot be listened at (%s); choose another --port"
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind)
+    except OSError as error:
+        raise UserError(refusal % error.strerror) from None
+    listening = socket.socket(family, kind)
+    try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(1024)
     except OSError as error:
-        raise UserError(
-            f"port {port} of {host} cannot be listened at ({error.strerror}); choose another --port"
-        ) from None
-    listening.listen(1024)
+        listening.close()
+        raise UserError(refusal % error.strerror) from None
     return listening
 
 
@@ -78,7 +81,11 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
 
 
 class Hurried(HttpToolsProtocol):
-    """Closes connections on which a request's head does not come in time; uvicorn waits for one for ever."""
+    """Two things that uvicorn does not do.
+
+    A connection on which a request's head does not come in time is closed, where uvicorn waits for ever. And whoever
+    closes their side once all is sent still gets the answer, where uvicorn takes it for the end of the connection.
+    """
 
     seconds: float
     _deadline: asyncio.TimerHandle | None = None
@@ -99,6 +106,13 @@ class Hurried(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop()
         super().on_headers_complete()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        last = self.cycle  # the newest, also where others are answered before it
+        if last is None or last.more_body or (last.response_complete and not self.pipeline):
+            return None  # nothing to be answered, or never whole: closes
+        last.keep_alive = False
+        return True
 
     def _start(self) -> None:
         self._deadline = self.loop.call_later(self.seconds, self.transport.close)
