@@ -22,6 +22,7 @@ LAYERS = [
     "tuning",
     "studies",
     "export",
+    "serving",
     "cli",
 ]
 SOURCE = Path(__file__).parents[1] / "src" / "slmrec"

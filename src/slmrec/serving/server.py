@@ -1,0 +1,123 @@
+"""The application behind a socket: uvicorn, one process."""
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from slmrec.errors import UserError
+from slmrec.serving.limits import Limits
+from slmrec.serving.logs import JSONLines, log
+
+IDLE = 65
+"""Seconds for which a connection without requests stays open."""
+GRACE = 10
+"""Seconds that requests get to end once the server is told to stop."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, before anything expensive is loaded.
+
+    Raises:
+        UserError: the address is not to be had.
+    """
+    refusal = f"port {port} of {host} cannot be listened at (%s); choose another --port"
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise UserError(refusal % error.strerror) from None
+    listening = socket.socket(family, kind)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        raise UserError(refusal % error.strerror) from None
+    return listening
+
+
+def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
+    """Answer until SIGTERM or SIGINT; requests that are under way are answered first."""
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [JSONLines()] if name == "uvicorn" else [], name != "uvicorn"
+        logger.setLevel(logging.WARNING)
+
+    class Protocol(Hurried):
+        seconds = limits.body_seconds
+
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.connections,
+        timeout_keep_alive=IDLE,
+        timeout_graceful_shutdown=GRACE,
+    )
+    stopped = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more when it has stopped
+    try:
+        uvicorn.Server(config).run([listening])
+    finally:
+        signal.signal(signal.SIGTERM, stopped)
+        log("info", "stopped")
+
+
+class Hurried(HttpToolsProtocol):
+    """Two things that uvicorn does not do.
+
+    A connection on which a request's head does not come in time is closed, where uvicorn waits for ever. And whoever
+    closes their side once all is sent still gets the answer, where uvicorn takes it for the end of the connection.
+    """
+
+    seconds: float
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._deadline is None:
+            self._start()
+
+    def on_headers_complete(self) -> None:
+        self._stop()
+        super().on_headers_complete()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        last = self.cycle  # the newest, also where others are answered before it
+        if last is None or last.more_body or (last.response_complete and not self.pipeline):
+            return None  # nothing to be answered, or never whole: closes
+        last.keep_alive = False
+        return True
+
+    def _start(self) -> None:
+        self._deadline = self.loop.call_later(self.seconds, self.transport.close)
+
+    def _stop(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
