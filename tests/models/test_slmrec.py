@@ -3,16 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from slmrec.data import Dataset
 from slmrec.data.batches import PADDING, pad
 from slmrec.errors import UserError
 from slmrec.models import SLMRec, SLMRecConfig
 from slmrec.models.backbone import load_pretrained
 
-from ..conftest import build
+from ..conftest import DECODERS, build, save_decoder
 
 BEFORE, AFTER = "the user liked these items :", "next item ?"
 
@@ -159,6 +161,36 @@ def test_random_weights_have_the_shape_but_not_the_values(llama):
     random = load_pretrained(str(llama), 2, ("the",), weights=False)
     assert {k: v.shape for k, v in real.state.items()} == {k: v.shape for k, v in random.state.items()}
     assert not any(torch.equal(real.state[key], random.state[key]) for key in real.state if "proj" in key)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_trained_recommenders_decoder_starts_another_of_other_items(family, cycle, tmp_path):
+    save_decoder(DECODERS[family], tmp_path / "words")
+    source = build(cycle, tmp_path / "words", prompt_before=BEFORE)
+    with torch.no_grad():
+        for parameter in source.parameters():
+            parameter.add_(0.01)
+    source.save_pretrained(tmp_path / "source")
+    frame = cycle.catalogue.frame[:5].with_columns(item_id="x" + pl.col("item_id"), text=pl.lit("the user"))
+    events = pl.DataFrame({"user_id": ["a"] * 5, "item_id": frame["item_id"], "timestamp": range(5)})
+    other = Dataset.from_frame(events, items=frame, name="other")
+    model = build(other, tmp_path / "source", layers=2, prompt_before=BEFORE, item_titles=True)
+    assert model.config.num_items == 5
+    ours = {name: value for name, value in model.state_dict().items() if name.startswith(("backbone.", "final_norm."))}
+    assert len(ours) > 10
+    for name, value in ours.items():
+        torch.testing.assert_close(value, source.state_dict()[name])
+    words = load_pretrained(str(tmp_path / "words"), 1, (BEFORE,), titles=["the user"])
+    torch.testing.assert_close(model.prompt_before.data, words.prompts[0])
+    torch.testing.assert_close(model.titles.means[1:], words.titles.expand(5, -1))
+    assert model.config.backbone_vocabulary == 40 * 32
+    again = load_pretrained(str(tmp_path / "source"), 2, (), weights=False)
+    assert again.state.keys() == load_pretrained(str(tmp_path / "source"), 2, ()).state.keys()
+    with pytest.raises(UserError, match="has 3 layers, but 4 were asked for"):
+        build(other, tmp_path / "source", layers=4)
+    (tmp_path / "source" / "model.safetensors").write_bytes(b"no")
+    with pytest.raises(UserError, match="is damaged or incomplete"):
+        build(other, tmp_path / "source", layers=2)
 
 
 def test_refusals(llama, tmp_path):

@@ -2,20 +2,25 @@
 
 Any decoder that transformers loads by `AutoModel` works: a hub name, a folder, a folder with one GGUF file, or the
 packaged `smollm2-135m`. The word table is read once, for the prompt's few tokens, and not kept.
+
+So does the folder of an LLM recommender that was trained here, on whatever items: its decoder's weights are taken, and
+words from the decoder that it came from. A recommender of one domain thus starts from one of others.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
 from slmrec.data.sources import KNOWN, Report, fetch
 from slmrec.errors import UserError
-from slmrec.files import whole_folder
+from slmrec.files import read_json, whole_folder
 from slmrec.models.titles import mean_word_vectors
 
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
@@ -66,6 +71,11 @@ def load_pretrained(
     config = check_backbone(name, layers)
     where, options = locate(name)
     available = config.num_hidden_layers
+    if (trained := _trained_here(name)) is not None:
+        words = load_pretrained(trained["backbone_name"], 1, texts, weights=weights, titles=titles)
+        small = cut_config(config, layers or available)
+        state = _weights_of(Path(name), small) if weights else build_backbone(small).state_dict()
+        return replace(words, config=small, state=state, layers=available)
     try:
         if weights:
             model = AutoModel.from_pretrained(where, dtype=torch.float32, **options)
@@ -96,6 +106,32 @@ def load_pretrained(
     )
 
 
+def _trained_here(name: str) -> dict[str, Any] | None:
+    """config.json of an LLM recommender's folder; None for any other backbone."""
+    path = Path(name) / "config.json"
+    if not path.is_file():
+        return None
+    config = read_json(path, "backbone")
+    return config if isinstance(config, dict) and config.get("model_type") == "slmrec" else None
+
+
+def _weights_of(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+    """Weights of an LLM recommender's first layers and final norm, by the decoder's own names.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    empty = build_backbone(config)
+    norm = final_norm_name(empty)
+    try:
+        held = load_file(folder / "model.safetensors")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"backbone '{folder}' is damaged or incomplete ({error}); train or copy it again") from error
+    state = {key.removeprefix("backbone."): value for key, value in held.items() if key.startswith("backbone.")}
+    state |= {f"{norm}.{key.split('.', 1)[1]}": value for key, value in held.items() if key.startswith("final_norm.")}
+    return {key: value for key, value in state.items() if key in empty.state_dict()}
+
+
 def check_backbone(name: str, layers: int | None, report: Report | None = None) -> PretrainedConfig:
     """The configuration of a decoder that has at least ``layers`` layers; its weights are not read.
 
@@ -104,7 +140,8 @@ def check_backbone(name: str, layers: int | None, report: Report | None = None) 
     """
     where, options = locate(name, report)
     try:
-        config = AutoConfig.from_pretrained(where, **options)
+        trained = _trained_here(name)
+        config = AutoConfig.from_pretrained(where, **options) if trained is None else _parse(trained["backbone"])
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"backbone '{name}' cannot be loaded ({str(error).strip().splitlines()[0]}); give a folder, a Hugging Face "
