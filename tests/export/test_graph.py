@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from slmrec.errors import UserError
 from slmrec.export.graph import check_exportable, encoder_graph
 from slmrec.models import ItemKNN, ItemKNNConfig, Popularity
+from slmrec.training.options import LLMOptions, SASRecOptions
+from slmrec.training.train import build_classic, build_llm, build_residual
 
 HISTORIES = st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=12), min_size=1, max_size=9)
 
@@ -51,4 +53,19 @@ def test_the_graph_is_standard_free_in_its_sizes_and_tells_nothing_of_this_machi
 def test_kinds_without_user_vectors_are_refused_by_name(kind, cycle):
     model = Popularity.from_data(cycle) if kind == "popularity" else ItemKNN(ItemKNNConfig(num_items=20))
     with pytest.raises(UserError, match=f"a model of kind {model.kind} makes no user vectors"):
+        check_exportable(model)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"item_titles": True}, "reads items by their titles too"), ({"residual": "frozen"}, "adds an llm to a classic")],
+)
+def test_models_that_read_more_than_the_item_table_are_refused(options, said, cycle, llama):
+    chosen = LLMOptions(backbone=str(llama), layers=1, max_length=7, **options)
+    if chosen.residual:
+        classic = build_classic(cycle, SASRecOptions(hidden_size=8, max_length=7), None)
+        model = build_residual(cycle, chosen, classic)
+    else:
+        model = build_llm(cycle, chosen, None)
+    with pytest.raises(UserError, match=said):
         check_exportable(model)

@@ -13,15 +13,22 @@ from slmrec.engine.decoder import FusedDecoder, fusible
 from slmrec.engine.encoder import with_text_after
 from slmrec.errors import UserError
 from slmrec.export.llama import LlamaLayers
-from slmrec.models import Caser, Classic, DotProductRecommender, Recommender, SLMRec
+from slmrec.models import Caser, Classic, DotProductRecommender, Recommender, Residual, SLMRec
 
 
 def check_exportable(model: Recommender) -> DotProductRecommender:
     """The model, if there is a graph of it.
 
     Raises:
-        UserError: a kind of model whose scores are no dot products, or LoRA that is not merged.
+        UserError: a kind of model whose scores are no dot products, LoRA that is not merged, or items that are read by
+            more than the vectors that they are scored with.
     """
+    if isinstance(model, Residual) or (isinstance(model, SLMRec) and model.titles is not None):
+        what = "adds an llm to a classic model" if isinstance(model, Residual) else "reads items by their titles too"
+        raise UserError(
+            f"this model {what}, and a bundle's graph takes one item table alone; teach a plain student by it (slmrec "
+            "distill) and export that one"
+        )
     if not isinstance(model, Classic | SLMRec):
         raise UserError(
             f"a model of kind {model.kind} makes no user vectors, so there is no graph to export; kinds that can be "

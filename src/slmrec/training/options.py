@@ -287,7 +287,7 @@ class LLMOptions(StudentOptions):
     layers: int = 8
     """Layers kept, from the first."""
     backbone: str = "smollm2-135m"
-    """Decoder: a packaged one, a Hugging Face name, a folder, or that of a trained LLM recommender, which gives its own."""
+    """Decoder: a packaged one, a Hugging Face name, a folder, or a trained LLM recommender, whose own is taken."""
     pretrained: bool = True
     """Start from the decoder's weights; false: from random ones of the same shape."""
     max_length: int = 50
