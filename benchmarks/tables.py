@@ -1,4 +1,4 @@
-"""docs/results.md, docs/performance.md and the result block of README.md, from the JSON in benchmarks/results.
+"""docs/results.md, docs/performance.md and the blocks of README.md and docs/tasks/export.md, from benchmarks/results.
 
     python benchmarks/tables.py [--check]
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import claims
+import export
 import performance
 from slmrec.studies.page import pages as study_pages
 
@@ -127,6 +128,14 @@ def readme() -> str:
     return "\n".join([before + MARKS[0], "", *run_table(result), "", MARKS[1] + after])
 
 
+def export_page() -> str:
+    """docs/tasks/export.md with its block as the JSON has it."""
+    text = (ROOT / "docs" / "tasks" / "export.md").read_text()
+    first, last = "<!-- export: benchmarks/tables.py -->", "<!-- end of export -->"
+    before, rest = text.split(first)
+    return "\n".join([before + first, "", *export.block(), "", last + rest.split(last)[1]])
+
+
 def main() -> None:
     """Write the texts, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -134,6 +143,7 @@ def main() -> None:
     check = parser.parse_args().check
     texts = {ROOT / "docs" / "results.md": results_page(), ROOT / "README.md": readme(), **performance.pages()}
     texts[ROOT / "docs" / "claims.md"] = claims.page()
+    texts[ROOT / "docs" / "tasks" / "export.md"] = export_page()
     for path in sorted(claims.STUDIES.glob("*.json")):
         for name, text in study_pages(json.loads(path.read_text())).items():
             texts[ROOT / "docs" / "results" / name] = text

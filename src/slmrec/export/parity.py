@@ -15,7 +15,7 @@ from slmrec.runtime import Bundle
 from slmrec.runtime.ranking import top_k
 
 TIE = 1e-4
-"""Relative difference of scores below which two items' order is chance."""
+"""Difference of scores, relative to the list's largest, below which two items' order is chance."""
 K = 10
 HISTORIES = 256
 """Random ones, where no data is given."""
@@ -60,7 +60,8 @@ def _compared(theirs: np.ndarray, ours: np.ndarray, table: np.ndarray, seen: Seq
     # What torch itself scores the items that the bundle has in these places.
     own = np.einsum("bd,bkd->bk", theirs, table[found])
     wanted_scores = np.where(left, wanted_scores, 0.0)
-    alike = np.abs(own - wanted_scores) <= TIE * np.maximum(np.abs(wanted_scores), np.abs(own))
+    # Against the list's largest score, since rounding goes by that: one near zero has as much of it as the others.
+    alike = np.abs(own - wanted_scores) <= TIE * np.abs(wanted_scores).max(axis=1, keepdims=True)
     shares = [
         np.isin(found[row, : left[row].sum()], wanted[row, : left[row].sum()]).mean()
         for row in range(len(found))
