@@ -33,7 +33,10 @@ from slmrec.provenance import provenance
 CLIENTS = 32
 EVENTS = 10
 K = 10
-USERS = 2000
+USERS = 1000
+RENEWED = 30
+"""New events after which a known user is forgotten and begins again with EVENTS, so that all stay within the window;
+that is not counted, but takes its share of the time."""
 OFFERED = 3
 """How many times the rate that was reached is offered in overload."""
 
@@ -132,21 +135,32 @@ async def known(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
     """Clients with known users: one new event, then a recommendation; both together are one."""
     numbers = itertools.count()
     first = await Connection.open(port)
+    started = random.Random(0)
+
+    async def begin(connection: Connection, user: int) -> None:
+        events = [{"event_id": next(numbers), "item_id": item} for item in started.sample(ids, EVENTS)]
+        await connection.ask("DELETE", f"/users/u{user}", {})
+        await connection.ask("POST", f"/users/u{user}/events", {"events": events})
+        await connection.ask("POST", "/recommend", {"user": f"u{user}", "k": K})
+
     for user in range(USERS):
-        events = [{"event_id": next(numbers), "item_id": item} for item in random.Random(user).sample(ids, EVENTS)]
-        assert (await first.ask("POST", f"/users/u{user}/events", {"events": events}))[0] == 200
-        assert (await first.ask("POST", "/recommend", {"user": f"u{user}", "k": K}))[0] == 200
+        await begin(first, user)
     turn = itertools.count()
 
-    async def one(connection: Connection, drawn: random.Random) -> int:
-        user = next(turn) % USERS
+    async def before(connection: Connection) -> int:
+        turns, user = divmod(next(turn), USERS)
+        if (turns + user) % RENEWED == 0:  # a few at a time
+            await begin(connection, user)
+        return user
+
+    async def one(connection: Connection, drawn: random.Random, user: int) -> int:
         event = {"event_id": next(numbers), "item_id": drawn.choice(ids)}
         status, _ = await connection.ask("POST", f"/users/u{user}/events", {"events": [event]})
         if status != 200:
             return status
         return (await connection.ask("POST", "/recommend", {"user": f"u{user}", "k": K}))[0]
 
-    return await _closed(port, seconds, CLIENTS, one)
+    return await _closed(port, seconds, CLIENTS, one, before)
 
 
 async def overload(port: int, ids: list[Any], seconds: float, rate: float) -> dict[str, Any]:
@@ -194,16 +208,27 @@ async def _unknown(connection: "Connection", drawn: random.Random, ids: list[Any
     return status
 
 
-async def _closed(port: int, seconds: float, clients: int, one: Callable[..., Awaitable[int]]) -> dict[str, Any]:
-    """Clients that ask again as soon as they have their answer; the first two seconds warm up."""
+async def _closed(
+    port: int,
+    seconds: float,
+    clients: int,
+    one: Callable[..., Awaitable[int]],
+    before: Callable[["Connection"], Awaitable[int]] | None = None,
+) -> dict[str, Any]:
+    """Clients that ask again as soon as they have their answer; the first two seconds warm up.
+
+    What `before` does is not timed; what it returns is given to `one`.
+    """
     statuses: Counter[int] = Counter()
     taken: list[float] = []
     began = time.perf_counter() + 2.0
 
     async def client(number: int) -> None:
         connection, drawn = await Connection.open(port), random.Random(number)
-        while (started := time.perf_counter()) < began + seconds:
-            status = await one(connection, drawn)
+        while time.perf_counter() < began + seconds:
+            given = [await before(connection)] if before else []
+            started = time.perf_counter()
+            status = await one(connection, drawn, *given)
             if started >= began:
                 statuses[status] += 1
                 taken.append(time.perf_counter() - started)

@@ -45,7 +45,6 @@ class House:
     popularity: Recommender
     folder: Path
     """Where the store is."""
-    sasrec_folder: Path
     open: "Callable[..., contextlib.AbstractContextManager[TestClient]]"
     """The application as a client; `limits`, `api_key`, `store` as `create_app` takes them."""
 
@@ -55,7 +54,6 @@ def house(cycle, llama, tmp_path) -> House:
     """An LLM (the default), a SASRec and popularity."""
     llm, sasrec, popularity = build(cycle, llama), tiny_sasrec(cycle), Popularity.from_data(cycle)
     llm.catalogue = popularity.catalogue = catalogue(cycle)
-    sasrec.save_pretrained(tmp_path / "sasrec")
 
     def models() -> list[Served]:
         named = {"llm": llm, "sasrec": sasrec, "popularity": popularity}
@@ -73,7 +71,7 @@ def house(cycle, llama, tmp_path) -> House:
         with TestClient(app, raise_server_exceptions=False) as client:
             yield client
 
-    return House(llm, sasrec, popularity, tmp_path, tmp_path / "sasrec", opened)
+    return House(llm, sasrec, popularity, tmp_path, opened)
 
 
 @pytest.fixture

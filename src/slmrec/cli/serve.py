@@ -84,6 +84,9 @@ def run(arguments: argparse.Namespace) -> None:
         if [other for other, _ in folders].count(name) > 1:
             raise UserError(f"two models are called '{name}'; give them names: NAME=FOLDER")
     api_key = arguments.api_key or os.environ.get("SLMREC_API_KEY") or None
+    # Before torch is loaded: its threads spin while they wait for each other, and here others need the cores. On two
+    # cores that were shared it cost 40 times the work itself.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from slmrec.serving import Fleet, Limits, create_app, load_served, open_store
     from slmrec.serving.server import is_loopback, listen, serve
 

@@ -56,11 +56,6 @@ class View:
             raise Problem(404, "unknown_item", f"no served model knows the item '{item}'", "path.item_id")
         return found
 
-    def competing(self, served: Served) -> np.ndarray | None:
-        """Columns that may stand in the lists of a model; None: all."""
-        mask = self.open[served.name]
-        return None if mask is None else np.flatnonzero(mask)
-
 
 class Fleet:
     """The served models over one store.
