@@ -100,8 +100,24 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_page(chromium) -> Iterator[Any]:
-    """Open an address; anything the page logs as an error, or throws, fails the test unless it is expected."""
+def fake() -> FakeServer:
+    """A fresh fake server's state."""
+    return FakeServer()
+
+
+@pytest.fixture
+def api(fake) -> Iterator[str]:
+    """The address of the page over the fake server."""
+    with serving_api(fake) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(chromium, api) -> Iterator[Any]:
+    """Open an address; anything the page logs as an error, or throws, fails the test unless it is expected.
+
+    It stands on `api` so that pages are closed before the server is.
+    """
     opened = []
 
     def open_it(address: str, expected: tuple[str, ...] = (), **context: Any) -> Any:
@@ -118,16 +134,3 @@ def open_page(chromium) -> Iterator[Any]:
     for page, errors, expected in opened:
         page.context.close()
         assert [error for error in errors if not any(words in error for words in expected)] == []
-
-
-@pytest.fixture
-def fake() -> FakeServer:
-    """A fresh fake server's state."""
-    return FakeServer()
-
-
-@pytest.fixture
-def api(fake) -> Iterator[str]:
-    """The address of the page over the fake server."""
-    with serving_api(fake) as address:
-        yield address

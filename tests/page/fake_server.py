@@ -79,7 +79,7 @@ class FakeServer:
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         """Status and JSON."""
-        first = self.models["student"]
+        first = self.models.get("student", FakeModel([]))
         match (method, *(unquote(part) for part in path.strip("/").split("/"))):
             case ("GET", "models"):
                 facts = [

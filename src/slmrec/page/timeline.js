@@ -61,24 +61,28 @@ export function timeline(choices) {
   const drag = (start, moved, key) => {
     if (start.button !== 0) return;
     start.preventDefault();
-    const grip = start.currentTarget;
     const order = [...list.children];
-    grip.setPointerCapture(start.pointerId);
+    list.setPointerCapture(start.pointerId); // not the card: a card that is put elsewhere loses the pointer
     moved.classList.add("dragged");
 
     const follow = ({ clientX, clientY }) => {
-      const over = [...list.children].find((child) => {
-        const { left, right, top, bottom } = child.getBoundingClientRect();
-        return child !== moved && clientX >= left && clientX <= right && clientY >= top && clientY <= bottom;
-      });
-      if (!over) return;
+      const { left, top } = list.getBoundingClientRect();
+      const [x, y] = [clientX - left + list.scrollLeft, clientY - top + list.scrollTop];
+      // Places in the layout, not on the screen, where the cards that make room are still gliding.
+      const over = [...list.children].find(
+        ({ offsetLeft, offsetTop, offsetWidth, offsetHeight }) =>
+          x >= offsetLeft && x <= offsetLeft + offsetWidth && y >= offsetTop && y <= offsetTop + offsetHeight,
+      );
+      if (!over || over === moved) return;
       const later = moved.compareDocumentPosition(over) & Node.DOCUMENT_POSITION_FOLLOWING;
-      gliding(list, () => over[later ? "after" : "before"](moved));
+      // A higher card is passed once the moved one will lie under the pointer; sooner, the two would take turns.
+      const deep = later ? over.offsetTop + over.offsetHeight - y : y - over.offsetTop;
+      if (deep <= moved.offsetHeight) gliding(list, () => over[later ? "after" : "before"](moved));
     };
     const end = (keep) => {
-      grip.removeEventListener("pointermove", follow);
-      grip.removeEventListener("pointerup", drop);
-      grip.removeEventListener("pointercancel", cancel);
+      list.removeEventListener("pointermove", follow);
+      list.removeEventListener("pointerup", drop);
+      list.removeEventListener("pointercancel", cancel);
       removeEventListener("keydown", escape);
       moved.classList.remove("dragged");
       if (keep) choices.move(key, [...list.children].indexOf(moved));
@@ -87,9 +91,9 @@ export function timeline(choices) {
     const drop = () => end(true);
     const cancel = () => end(false);
     const escape = (event) => event.key === "Escape" && cancel();
-    grip.addEventListener("pointermove", follow);
-    grip.addEventListener("pointerup", drop);
-    grip.addEventListener("pointercancel", cancel);
+    list.addEventListener("pointermove", follow);
+    list.addEventListener("pointerup", drop);
+    list.addEventListener("pointercancel", cancel);
     addEventListener("keydown", escape);
   };
 
