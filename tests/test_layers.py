@@ -8,6 +8,7 @@ LAYERS = [
     "extras",
     "files",
     "provenance",
+    "runtime",
     "data",
     "losses",
     "engine",
@@ -20,6 +21,7 @@ LAYERS = [
     "pipeline",
     "tuning",
     "studies",
+    "export",
     "cli",
 ]
 SOURCE = Path(__file__).parents[1] / "src" / "slmrec"

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from slmrec.cli import describe, distill, evaluate, items, prepare, recommend, run, score, study, train, tune
+from slmrec.cli import describe, distill, evaluate, export, items, prepare, recommend, run, score, study, train, tune
 from slmrec.cli.parser import Parser
 from slmrec.errors import UserError
 
@@ -85,7 +85,7 @@ def parser() -> Parser:
     data_commands = data.add_subparsers(prog="slmrec data", metavar="COMMAND", required=True, title="commands")
     for verb in (prepare, describe):
         verb.add_parser(data_commands)
-    for verb in (run, train, tune, distill, evaluate, recommend, score, study):
+    for verb in (run, train, tune, distill, evaluate, recommend, score, export, study):
         verb.add_parser(commands)
     items_parser = commands.add_parser(
         "items",

@@ -43,6 +43,27 @@ def recommendations(found: Sequence[Mapping[str, Any]]) -> str:
     return aligned(rows, left=(2, 3))
 
 
+def bundle(folder: Path, manifest: Mapping[str, Any]) -> str:
+    """What an export wrote and measured."""
+    size = sum(file["bytes"] for file in manifest["files"].values()) / 1e6
+    parity, latency = manifest["parity"], manifest["latency"]
+    lines = [
+        f"{folder}: {manifest['kind']}, {manifest['num_items']:,} items, {manifest['precision']}, {size:.1f} MB",
+        f"parity on {parity['on']}: {parity['same_except_ties']:,} of {parity['histories']:,} lists of ten as torch's "
+        f"but for ties, {parity['overlap@10']:.2%} of their items shared",
+    ]
+    if "change_of_NDCG@10" in parity:
+        lines.append(
+            f"NDCG@10: {parity['bundle_NDCG@10']:.4f}, torch's {parity['torch_NDCG@10']:.4f} "
+            f"({parity['change_of_NDCG@10']:+.4f})"
+        )
+    lines.append(
+        f"latency of {latency['events']} events: median {latency['median_ms']:.2f} ms, 95th percentile "
+        f"{latency['p95_ms']:.2f} ms, one thread"
+    )
+    return "\n".join(lines)
+
+
 def training(folder: Path) -> str:
     """How the training of a model folder went, in one line."""
     told = read_json(folder / "training.json", "trained model folder")

@@ -45,13 +45,12 @@ class BERT4Rec(Classic):
     def scores_every_position(self) -> bool:
         return False
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+    def states(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         """(B, 1, D): the mask behind each history, read."""
-        rows = torch.arange(len(input_ids), device=input_ids.device)
-        input_ids = F.pad(input_ids, (0, 1))  # (B, L + 1)
-        masked = torch.zeros_like(input_ids, dtype=torch.bool)
-        masked[rows, lengths] = True
-        return self.fill(input_ids, lengths + 1, masked)[rows, lengths][:, None]
+        vectors = F.pad(vectors, (0, 0, 0, 1))  # (B, L + 1, D)
+        masked = torch.arange(vectors.shape[1], device=vectors.device) == lengths[:, None]  # (B, L + 1)
+        last = lengths[:, None, None].expand(-1, 1, vectors.shape[2])
+        return self._filled(vectors, lengths + 1, masked).gather(1, last)
 
     def fill(self, input_ids: Tensor, lengths: Tensor, masked: Tensor) -> Tensor:
         """States from which what is masked can be told.
@@ -64,9 +63,12 @@ class BERT4Rec(Classic):
         Returns:
             (B, L, D) float.
         """
-        places = torch.arange(input_ids.shape[1], device=input_ids.device)
+        return self._filled(self.items(input_ids), lengths, masked)
+
+    def _filled(self, vectors: Tensor, lengths: Tensor, masked: Tensor) -> Tensor:
+        places = torch.arange(vectors.shape[1], device=vectors.device)
         visible = places < lengths[:, None]  # (B, L)
-        vectors = torch.where(masked[..., None], self.mask, self.read(input_ids))  # (B, L, D)
+        vectors = torch.where(masked[..., None], self.mask, self.scaled(vectors))  # (B, L, D)
         from_end = (lengths[:, None] - 1 - places).clamp(min=0)  # (B, L), 0 for the last item or mask
         states = self.dropout(vectors + self.positions(from_end))
         for block in self.blocks:

@@ -49,10 +49,10 @@ class Caser(Classic):
         self.norm = nn.LayerNorm(size)
         self.post_init()
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        batch, length = input_ids.shape
-        window, size = self.config.window, self.config.hidden_size
-        vectors = self.read(input_ids).transpose(1, 2)  # (B, D, L)
+    def states(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        batch, length, size = vectors.shape
+        window = self.config.window
+        vectors = self.scaled(vectors).transpose(1, 2)  # (B, D, L)
         padded = F.pad(vectors, (window - 1, 0))  # position p's window: places p to p + W - 1
         found = []
         for height, conv in enumerate(self.horizontal, 1):

@@ -19,7 +19,7 @@ class ClassicConfig(RecommenderConfig):
 
 
 class Classic(DotProductRecommender):
-    """A network from item vectors to user vectors of the same width. Subclasses give `forward`."""
+    """A network from item vectors to user vectors of the same width. Subclasses give `states`."""
 
     config_class: type[ClassicConfig] = ClassicConfig
 
@@ -34,9 +34,24 @@ class Classic(DotProductRecommender):
     def scores_every_position(self) -> bool:
         return True
 
-    def read(self, input_ids: Tensor) -> Tensor:
-        """(B, L) item indices to (B, L, D) vectors at the scale that a network wants."""
-        return self.items(input_ids) * self.config.hidden_size**0.5
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        return self.states(self.items(input_ids), lengths)
+
+    def states(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        """The network alone, without the item table: what an exported graph computes.
+
+        Args:
+            vectors: (B, L, D) float, rows of the item table; anything at padding.
+            lengths: (B,) int.
+
+        Returns:
+            (B, R, D) float, see `forward`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no states")
+
+    def scaled(self, vectors: Tensor) -> Tensor:
+        """(B, L, D) item vectors at the scale that a network wants."""
+        return vectors * self.config.hidden_size**0.5
 
     def item_vectors(self) -> Tensor:
         return self.items.table()[1:]

@@ -41,7 +41,7 @@ class GRU4Rec(Classic):
         self.norm = nn.LayerNorm(config.hidden_size)
         self.post_init()
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+    def states(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         # Padding is on the right: no state of an item has seen it.
-        states, _ = self.gru(self.dropout(self.read(input_ids)))  # (B, L, state_size)
+        states, _ = self.gru(self.dropout(self.scaled(vectors)))  # (B, L, state_size)
         return self.norm(self.output(self.dropout(states)))

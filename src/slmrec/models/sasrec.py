@@ -79,8 +79,8 @@ class SASRec(Classic):
         self.norm = nn.LayerNorm(config.hidden_size)
         self.post_init()
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        states = self.dropout(self.read(input_ids) + self.positions.weight[: input_ids.shape[1]])  # (B, L, D)
+    def states(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        states = self.dropout(self.scaled(vectors) + self.positions.weight[: vectors.shape[1]])  # (B, L, D)
         for block in self.blocks:
             states = block(states)
         return self.norm(states)
