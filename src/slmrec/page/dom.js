@@ -1,4 +1,4 @@
-// Small things for building and changing the page without innerHTML.
+// Small things for building and changing the page; text is never read as markup.
 
 import { readable } from "./titles.js";
 

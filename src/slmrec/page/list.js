@@ -146,6 +146,11 @@ function reason(because) {
   return ["Because you chose ", ...parts];
 }
 
+function signed(value) {
+  const size = Math.abs(value).toFixed(2);
+  return Number(size) === 0 ? size : `${value < 0 ? "−" : "+"}${size}`;
+}
+
 /** Bars of what each choice adds, and the titles most like this one. */
 function explanation({ explained, similar }, add) {
   const { contributions } = explained;
@@ -167,7 +172,7 @@ function explanation({ explained, similar }, add) {
               {},
               el("span", { class: "name" }, readable(one).title),
               el("span", { class: "track", "aria-hidden": "true" }, bar),
-              el("span", { class: "number" }, `${contribution < 0 ? "−" : "+"}${Math.abs(contribution).toFixed(2)}`),
+              el("span", { class: "number" }, signed(contribution)),
             );
           }),
         ),

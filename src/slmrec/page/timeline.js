@@ -109,7 +109,6 @@ export function timeline(choices) {
     });
     if (added && list.lastElementChild) list.lastElementChild.scrollIntoView({ block: "nearest", inline: "end" });
     byId("past-empty").hidden = history.length > 0;
-    byId("past-hint").textContent = history.length > 1 ? "Oldest first; drag or use the arrows" : "Oldest first";
   };
 
   choices.addEventListener("change", draw);
