@@ -64,7 +64,10 @@ def serving_api(fake: FakeServer) -> Iterator[str]:
                 return
             fake.asked.append((self.command, parts.path, body))
             if fake.key and self.headers.get("X-API-Key") != fake.key:
-                status, value = 401, {"error": {"code": "key", "message": "the key is missing or wrong", "where": "X-API-Key"}}
+                status, value = (
+                    401,
+                    {"error": {"code": "key", "message": "the key is missing or wrong", "where": "X-API-Key"}},
+                )
             else:
                 query = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 status, value = fake.answer(self.command, parts.path, query, body)

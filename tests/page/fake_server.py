@@ -56,8 +56,7 @@ class FakeModel:
         """Leave-one-out, by the definition."""
         whole = self.score(history, item)
         return [
-            self.shown(event)
-            | {"place": i, "contribution": whole - self.score(history[:i] + history[i + 1 :], item)}
+            self.shown(event) | {"place": i, "contribution": whole - self.score(history[:i] + history[i + 1 :], item)}
             for i, event in enumerate(history)
         ]
 
@@ -83,13 +82,21 @@ class FakeServer:
         match (method, *(unquote(part) for part in path.strip("/").split("/"))):
             case ("GET", "models"):
                 facts = [
-                    {"name": name, "kind": "slmrec", "layers": layers, "parameters": 3_540_000 * layers, "items": len(FILMS)}
+                    {
+                        "name": name,
+                        "kind": "slmrec",
+                        "layers": layers,
+                        "parameters": 3_540_000 * layers,
+                        "items": len(FILMS),
+                    }
                     | {"precision": "fp32", "adds_items": True, "milliseconds": layers * 0.8}
                     for name, layers in zip(self.models, (4, 8, 2), strict=False)
                 ]
                 return 200, {"models": facts, "default": next(iter(self.models), None)}
             case ("GET", "attributes"):
-                genres = sorted({genre for text, _ in first.films.values() for genre in text.split(" | ")[-1].split(", ")})
+                genres = sorted(
+                    {genre for text, _ in first.films.values() for genre in text.split(" | ")[-1].split(", ")}
+                )
                 return 200, {"attributes": [{"name": "genre", "values": [{"value": genre} for genre in genres]}]}
             case ("GET", "items"):
                 words = query.get("query", "").lower()
@@ -98,7 +105,9 @@ class FakeServer:
             case ("GET", "items", item) if item in first.films:
                 return 200, first.shown(item)
             case ("GET", "items", item, "similar") if item in first.films:
-                alike = [other for other in first.films if first.films[other][1] == first.films[item][1] and other != item]
+                alike = [
+                    other for other in first.films if first.films[other][1] == first.films[item][1] and other != item
+                ]
                 return 200, {"items": [first.shown(other) | {"score": 0.9} for other in alike[: int(query["k"])]]}
             case ("POST", "items"):
                 for item in body["items"]:
@@ -106,7 +115,9 @@ class FakeServer:
                         model.films[item["item_id"]] = (item["text"], 1)
                 return 200, {"added": len(body["items"])}
             case ("GET", "items", _, "audience"):
-                return 200, {"users": [{"user": "u7", "rank": 1, "score": 2.5}, {"user": "u2", "rank": 4, "score": 1.25}]}
+                return 200, {
+                    "users": [{"user": "u7", "rank": 1, "score": 2.5}, {"user": "u2", "rank": 4, "score": 1.25}]
+                }
             case ("DELETE", "items", item):
                 for model in self.models.values():
                     model.films.pop(item)
@@ -120,7 +131,12 @@ class FakeServer:
                     for item in items:
                         given = model.contributions(history, item["item_id"])
                         item["because"] = sorted(given, key=lambda one: -one["contribution"])
-                return 200, {"model": body["model"], "items": items, "history_length": len(history), "milliseconds": 1.5}
+                return 200, {
+                    "model": body["model"],
+                    "items": items,
+                    "history_length": len(history),
+                    "milliseconds": 1.5,
+                }
             case ("POST", "explain"):
                 model, history, item = self.models[body["model"]], body["history"], body["item_id"]
                 given = model.contributions(history, item)

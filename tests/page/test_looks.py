@@ -113,4 +113,6 @@ def test_no_inline_code_and_a_strict_policy():
     assert not re.search(r"<[^>]*\s(on\w+|style)=", index)
     assert re.findall(r"<script(?![^>]*\ssrc=)", index) == []
     for file in PAGE.iterdir():
-        assert not re.search(r"innerHTML|document\.write|\beval\(|https?://(?!www\.w3\.org)", file.read_text(encoding="utf-8"))
+        assert not re.search(
+            r"innerHTML|document\.write|\beval\(|https?://(?!www\.w3\.org)", file.read_text(encoding="utf-8")
+        )

@@ -100,7 +100,9 @@ def test_the_history_is_reordered_by_keys_and_buttons(open_page, api, fake):
     assert "Emma (1996) is now 4 of 5" in spoken(page) or "recommendations" in spoken(page)
     moved = settled(page, lambda: page.click(".event:nth-child(1) [data-does=later]"))
     assert moved == best(fake, ["6", "1", "12", "17", "8"])
-    assert settled(page, lambda: page.click(".event:nth-child(3) [data-does=remove]")) == best(fake, ["6", "1", "17", "8"])
+    assert settled(page, lambda: page.click(".event:nth-child(3) [data-does=remove]")) == best(
+        fake, ["6", "1", "17", "8"]
+    )
     for undone in (["6", "1", "12", "17", "8"], ["1", "6", "12", "17", "8"], HISTORY):
         assert settled(page, lambda: page.keyboard.press("Control+z")) == best(fake, undone)
     page.reload()
@@ -153,11 +155,16 @@ def test_order_is_tried_and_what_moved_is_marked(open_page, api, fake):
             assert mark.endswith(f"{'up' if rose > 0 else 'down'} {abs(rose)}")
     moved = sum(item in own and own.index(item) != place for place, item in enumerate(turned))
     new = len(set(turned) - set(own))
-    assert page.inner_text("#change") == f"Against your order: {moved} of 10 titles moved, {new} {'is' if new == 1 else 'are'} new."
+    assert (
+        page.inner_text("#change")
+        == f"Against your order: {moved} of 10 titles moved, {new} {'is' if new == 1 else 'are'} new."
+    )
     assert settled(page, lambda: page.click("#restore")) == own
     assert page.is_hidden("#restore")
     settled(page, lambda: page.click("#shuffle"))
-    assert sorted(history(page)) == sorted(["Toy Story", "Star Wars", "Pulp Fiction", "The Empire Strikes Back", "Emma"])
+    assert sorted(history(page)) == sorted(
+        ["Toy Story", "Star Wars", "Pulp Fiction", "The Empire Strikes Back", "Emma"]
+    )
     assert page.is_visible("#restore")
 
 
@@ -201,7 +208,10 @@ def test_models_stand_side_by_side(open_page, api, fake):
         assert costs["This list took"] == "1.5 ms"
     shared = len(set(best(fake, HISTORY)) & set(best(fake, HISTORY, model="sasrec")))
     assert page.locator(".agrees").nth(2).inner_text() == f"{shared} of 10 titles stand in student's list too."
-    assert page.locator(".column:nth-child(3) .there").all_inner_texts()[0] == f"#{best(fake, HISTORY).index('16') + 1} there"
+    assert (
+        page.locator(".column:nth-child(3) .there").all_inner_texts()[0]
+        == f"#{best(fake, HISTORY).index('16') + 1} there"
+    )
 
 
 def test_another_model_is_chosen(open_page, api, fake):
@@ -257,7 +267,9 @@ def test_an_example_starts_a_history(open_page, api, fake):
 
 
 def test_an_unknown_catalogue_makes_its_own_examples(open_page, api, fake):
-    fake.models = {"student": type(fake.models["student"])([(f"p{i}", f"pink soap number {i}", i % 3) for i in range(40)])}
+    fake.models = {
+        "student": type(fake.models["student"])([(f"p{i}", f"pink soap number {i}", i % 3) for i in range(40)])
+    }
     page = open_page(api)
     page.wait_for_selector(".example")
     assert page.locator(".example .name").all_inner_texts() == [f"Around Pink soap number {i}" for i in (0, 13, 26)]

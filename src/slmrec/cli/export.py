@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from slmrec.cli import show
 from slmrec.cli.arguments import add_data, add_out, check_out
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
             )
         print(show.web(arguments.out, written))
     else:
-        precision = arguments.precision or "fp32"
-        manifest = export_bundle(arguments.models[0], arguments.out, arguments.to, precision, data)
+        (model,) = arguments.models
+        precision: Any = arguments.precision or "fp32"
+        manifest = export_bundle(model, arguments.out, arguments.to, precision, data)
         print(show.bundle(arguments.out, manifest))

@@ -1,6 +1,6 @@
 """onnxruntime-web, which runs a bundle's graph in a browser: fetched with npm, checked, kept in the cache.
 
-npm is the client that knows the user's registry settings; nothing of the package is installed, and no script of it runs.
+npm is the client that knows the user's registry settings; nothing of the package is installed or run.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
 """Bundles as a folder of static files: a page that recommends in the browser, with no server that sees a history.
 
-    index.html, page.css, *.js    the page that `slmrec serve` shows too, over a backend that runs here
-    ort/                          onnxruntime-web: the program and its WebAssembly
-    models/                       each bundle, as it was exported
-    web.json                      what the page finds here, and every file's size and SHA-256; written last
+index.html, page.css, *.js    the page that `slmrec serve` shows too, over a backend that runs here
+ort/                          onnxruntime-web: the program and its WebAssembly
+models/                       each bundle, as it was exported
+web.json                      what the page finds here, and every file's size and SHA-256; written last
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def export_web(
                 export_bundle(places[number - 1], place, "onnx", precision, data)
             models.append(_model(place, scratch / "models" / _safe(name, number)))
         _check_same_items([scratch / "models" / model["folder"] for model in models], names)
-        files = {
+        files: dict[str, dict[str, Any]] = {
             str(path.relative_to(scratch)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
             for path in sorted(scratch.rglob("*"))
             if path.is_file()
         }
-        written = {
+        written: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
             "onnxruntime_web": RUNTIME,
