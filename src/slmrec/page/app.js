@@ -63,6 +63,7 @@ async function start() {
   byId("where").textContent = place;
   byId("model").replaceChildren(...models.map((model) => el("option", { value: model.name, selected: model.name === page.model }, model.name)));
   byId("model").disabled = models.length < 2;
+  byId("model").parentElement.classList.remove("waiting");
   byId("tab-compare").hidden = models.length < 2;
   page.compare = comparison(page.backend, request);
   newItem(page.backend, { add: (item) => choices.add(item), changed: refresh, model: () => page.model });
