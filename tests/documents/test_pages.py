@@ -34,6 +34,7 @@ NOT_RUN = {
     "pip install": "fetches packages; tests/test_wheel.py installs the wheel",
     "git clone": "fetches the repository",
     "jupyter": "opens a browser; test_notebook.py runs the notebook",
+    "slmrec export runs/ml-100k/student runs/ml-100k/sasrec --to web": "fetches a package; tests/page runs its page",
     "python benchmarks/": "measures for minutes; the script is there",
     "slmrec study ablation --data data/ml-100k --seeds 3 --out studies": "forty trainings; its plan is run instead",
 }

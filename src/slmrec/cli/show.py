@@ -64,6 +64,15 @@ def bundle(folder: Path, manifest: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def web(folder: Path, written: Mapping[str, Any]) -> str:
+    """What an export for the browser wrote, and how to open it."""
+    names = ", ".join(f"{model['name']} ({model['precision']})" for model in written["models"])
+    return (
+        f"{folder}: {names}, {written['bytes'] / 1e6:.1f} MB\n"
+        f"python -m http.server --bind 127.0.0.1 --directory {folder}   # then open http://127.0.0.1:8000"
+    )
+
+
 def training(folder: Path) -> str:
     """How the training of a model folder went, in one line."""
     told = read_json(folder / "training.json", "trained model folder")
