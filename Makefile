@@ -20,6 +20,7 @@ demo: setup
 	@echo "What the distilled student recommends to user 1:"
 	@$(VENV)/bin/slmrec recommend $(RUN)/student --user 1 --data $(RUN)/data -k 5
 	@echo "$(VENV)/bin/slmrec recommend $(RUN)/student --history '50,181,172'   # or any history of yours"
+	@echo "$(VENV)/bin/slmrec serve $(RUN)/student $(RUN)/sasrec $(RUN)/teacher   # then open http://127.0.0.1:8080"
 
 test: setup
 	$(VENV)/bin/pytest

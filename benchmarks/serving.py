@@ -37,6 +37,15 @@ USERS = 1000
 RENEWED = 30
 """New events after which a known user is forgotten and begins again with EVENTS, so that all stay within the window;
 that is not counted, but takes its share of the time."""
+RESULTS = Path(__file__).parent / "results"
+LOADS = {
+    "lone": "one client, unknown users",
+    "unknown": "unknown users",
+    "known": "known users, one new event each",
+    "overload": "three times the load of unknown users",
+}
+RESET = 0
+"""Stands for the status of a request whose connection was closed without an answer."""
 OFFERED = 3
 """How many times the rate that was reached is offered in overload."""
 
@@ -173,9 +182,12 @@ async def overload(port: int, ids: list[Any], seconds: float, rate: float) -> di
     async def one() -> None:
         started = time.perf_counter()
         connection = free.pop() if free else await Connection.open(port)
-        status = await _unknown(connection, drawn, ids)
+        try:
+            status = await _unknown(connection, drawn, ids)
+            free.append(connection)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            status = RESET
         taken.setdefault(status, []).append(time.perf_counter() - started)
-        free.append(connection)
 
     began = time.perf_counter()
     for number in itertools.count():
@@ -279,6 +291,39 @@ def _ids(folder: Path) -> list[Any]:
     if _is_bundle(folder):
         return read_json(folder / "catalogue.json", "bundle")["item_id"]
     return pl.read_parquet(folder / "items.parquet")["item_id"].to_list()
+
+
+def block() -> list[str]:
+    """The table of docs/tasks/serve.md, from the results that there are."""
+    found = [read_json(path, "result") for path in sorted(RESULTS.glob("serving*.json"))]
+    if not found:
+        return ["Not measured yet: `python benchmarks/serving.py --help`."]
+    lines = [
+        "| model | load | recommendations/s | p50 ms | p99 ms | refused | memory MB, first to most |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for result in found:
+        name = f"{result['model']['model_type']}, {result['precision']}"
+        for load, title in LOADS.items():
+            told = result[load]
+            times = told.get("answered", told)
+            rate = told.get("recommendations/s", told.get("answered/s"))
+            refused = f"{told['share refused']:.0%} of {told['offered/s']:,.0f}/s" if "share refused" in told else "–"
+            memory = f"{told['memory MB'][0]} to {max(told['memory MB'])}"
+            lines.append(
+                f"| {name} | {title} | {rate:,.0f} | {times['p50 ms']:.0f} | {times['p99 ms']:.0f} | {refused} | {memory} |"
+            )
+            name = ""
+    result = found[0]
+    machine = result["provenance"]["machine"]
+    return [
+        *lines,
+        "",
+        f"{result['items']:,} items, histories of {result['events']} events, {result['clients']} clients on the same "
+        f"{machine['cores']} cores ({machine['cpu']}), "
+        + ", ".join(f"{one['seconds']:.0f} s a load ({one['model']['model_type']})" for one in found)
+        + ". A known user's recommendation follows one new event, kept on the disk first: two requests.",
+    ]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/results.md, docs/performance.md and the blocks of README.md and docs/tasks/export.md, from benchmarks/results.
+"""docs/results.md, docs/performance.md and the blocks of README.md and docs/tasks, from benchmarks/results.
 
     python benchmarks/tables.py [--check]
 
@@ -14,6 +14,8 @@ from typing import Any
 import claims
 import export
 import performance
+import serving
+import web
 from slmrec.studies.page import pages as study_pages
 
 ROOT = Path(__file__).parents[1]
@@ -128,12 +130,12 @@ def readme() -> str:
     return "\n".join([before + MARKS[0], "", *run_table(result), "", MARKS[1] + after])
 
 
-def export_page() -> str:
-    """docs/tasks/export.md with its block as the JSON has it."""
-    text = (ROOT / "docs" / "tasks" / "export.md").read_text()
-    first, last = "<!-- export: benchmarks/tables.py -->", "<!-- end of export -->"
+def task_page(name: str, lines: list[str]) -> str:
+    """docs/tasks/NAME.md with its block as the JSON has it."""
+    text = (ROOT / "docs" / "tasks" / f"{name}.md").read_text()
+    first, last = f"<!-- {name}: benchmarks/tables.py -->", f"<!-- end of {name} -->"
     before, rest = text.split(first)
-    return "\n".join([before + first, "", *export.block(), "", last + rest.split(last)[1]])
+    return "\n".join([before + first, "", *lines, "", last + rest.split(last)[1]])
 
 
 def main() -> None:
@@ -143,7 +145,8 @@ def main() -> None:
     check = parser.parse_args().check
     texts = {ROOT / "docs" / "results.md": results_page(), ROOT / "README.md": readme(), **performance.pages()}
     texts[ROOT / "docs" / "claims.md"] = claims.page()
-    texts[ROOT / "docs" / "tasks" / "export.md"] = export_page()
+    for name, lines in {"export": export.block(), "serve": serving.block(), "browser": web.block()}.items():
+        texts[ROOT / "docs" / "tasks" / f"{name}.md"] = task_page(name, lines)
     for path in sorted(claims.STUDIES.glob("*.json")):
         for name, text in study_pages(json.loads(path.read_text())).items():
             texts[ROOT / "docs" / "results" / name] = text

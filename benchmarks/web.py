@@ -151,5 +151,25 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
+def block() -> list[str]:
+    """The table of docs/tasks/browser.md."""
+    if not RESULT.exists():
+        return ["Not measured yet: `python benchmarks/web.py --help`."]
+    result = read_json(RESULT, "result")
+    model, machine = result["model"], result["provenance"]["machine"]
+    first, further = result["first_ms"], result["further_ms"]
+    return [
+        "| | measured |",
+        "|---|---|",
+        f"| the folder, of it the model | {result['folder_bytes'] / 1e6:.1f} MB, {result['model_bytes'] / 1e6:.1f} MB |",
+        f"| until the first list stands | {first['median']:,} ms (slowest of {len(first['all'])}: {max(first['all']):,}) |",
+        f"| each further list | {further['median']:.0f} ms, 95 % within {further['p95']:.0f} ms ({further['count']} clicks) |",
+        "",
+        f"{model['name']} of {model['layers']} layers in {model['precision']}, {model['items']:,} items, histories of "
+        f"{result['events']} events, from localhost, Chromium {result['chromium'].partition('.')[0]}, onnxruntime-web "
+        f"{result['onnxruntime_web']}, {machine['cores']} cores of {machine['cpu']}.",
+    ]
+
+
 if __name__ == "__main__":
     main()

@@ -35,6 +35,7 @@ NOT_RUN = {
     "git clone": "fetches the repository",
     "jupyter": "opens a browser; test_notebook.py runs the notebook",
     "slmrec export runs/ml-100k/student runs/ml-100k/sasrec --to web": "fetches a package; tests/page runs its page",
+    "slmrec export runs/ml-100k/student --to web": "the same",
     "python benchmarks/": "measures for minutes; the script is there",
     "slmrec study ablation --data data/ml-100k --seeds 3 --out studies": "forty trainings; its plan is run instead",
 }

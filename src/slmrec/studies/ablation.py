@@ -32,6 +32,8 @@ def study(recipe: Recipe) -> Study:
         trials.append(Trial(name, recipe.student, items=items, teachers=("teacher",), distillation=loss))
     pairs = [(name, alone) for name in losses]
     pairs += [
+        ("D_cos + D_norm", "D_cos"),
+        ("D_cos + L_ms", "D_cos"),
         (everything, "D_cos"),
         (everything, "D_cos + D_norm"),
         (everything, "D_cos + L_ms"),
