@@ -310,9 +310,8 @@ def block() -> list[str]:
             rate = told.get("recommendations/s", told.get("answered/s"))
             refused = f"{told['share refused']:.0%} of {told['offered/s']:,.0f}/s" if "share refused" in told else "–"
             memory = f"{told['memory MB'][0]} to {max(told['memory MB'])}"
-            lines.append(
-                f"| {name} | {title} | {rate:,.0f} | {times['p50 ms']:.0f} | {times['p99 ms']:.0f} | {refused} | {memory} |"
-            )
+            times = f"{times['p50 ms']:.0f} | {times['p99 ms']:.0f}"
+            lines.append(f"| {name} | {title} | {rate:,.0f} | {times} | {refused} | {memory} |")
             name = ""
     result = found[0]
     machine = result["provenance"]["machine"]

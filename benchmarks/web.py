@@ -158,12 +158,14 @@ def block() -> list[str]:
     result = read_json(RESULT, "result")
     model, machine = result["model"], result["provenance"]["machine"]
     first, further = result["first_ms"], result["further_ms"]
+    folder, own = (result[part] / 1e6 for part in ("folder_bytes", "model_bytes"))
+    slowest, clicks = max(first["all"]), further["count"]
     return [
         "| | measured |",
         "|---|---|",
-        f"| the folder, of it the model | {result['folder_bytes'] / 1e6:.1f} MB, {result['model_bytes'] / 1e6:.1f} MB |",
-        f"| until the first list stands | {first['median']:,} ms (slowest of {len(first['all'])}: {max(first['all']):,}) |",
-        f"| each further list | {further['median']:.0f} ms, 95 % within {further['p95']:.0f} ms ({further['count']} clicks) |",
+        f"| the folder, of it the model | {folder:.1f} MB, {own:.1f} MB |",
+        f"| until the first list stands | {first['median']:,} ms (slowest of {len(first['all'])}: {slowest:,}) |",
+        f"| each further list | {further['median']:.0f} ms, 95 % within {further['p95']:.0f} ms ({clicks} clicks) |",
         "",
         f"{model['name']} of {model['layers']} layers in {model['precision']}, {model['items']:,} items, histories of "
         f"{result['events']} events, from localhost, Chromium {result['chromium'].partition('.')[0]}, onnxruntime-web "
