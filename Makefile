@@ -22,8 +22,9 @@ demo: setup
 	@echo "$(VENV)/bin/slmrec recommend $(RUN)/student --history '50,181,172'   # or any history of yours"
 	@echo "$(VENV)/bin/slmrec serve $(RUN)/student $(RUN)/sasrec $(RUN)/teacher   # then open http://127.0.0.1:8080"
 
+# One thread a worker: threads of two trainings on the same cores wait for each other.
 test: setup
-	$(VENV)/bin/pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet

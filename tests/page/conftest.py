@@ -89,9 +89,9 @@ def serving_api(fake: FakeServer) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The system's Chromium, started once."""
+    """The system's Chromium. Once a module, as playwright holds the thread's event loop until it is stopped."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
