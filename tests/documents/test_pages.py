@@ -36,6 +36,7 @@ NOT_RUN = {
     "jupyter": "opens a browser; test_notebook.py runs the notebook",
     "slmrec export runs/ml-100k/student runs/ml-100k/sasrec --to web": "fetches a package; tests/page runs its page",
     "slmrec export runs/ml-100k/student --to web": "the same",
+    "slmrec serve bundle --store postgresql": "needs a database server; tests/serving/test_store.py starts one",
     "SLMREC_API_KEY": "listens to other machines; tests/serving starts servers with keys",
     "python benchmarks/": "measures for minutes; the script is there",
     "slmrec study ablation --data data/ml-100k --seeds 3 --out studies": "forty trainings; its plan is run instead",
