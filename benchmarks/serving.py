@@ -77,7 +77,7 @@ def main() -> None:
         "items": len(ids),
         "k": K,
     }
-    facts["model"] = {key: facts["model"].get(key) for key in ("kind", "model_type", "item_dim", "max_length")}
+    facts["model"] = {key: facts["model"].get(key) for key in ("model_type", "item_dim", "max_length")}
     write_json(arguments.result, facts | found | {"provenance": provenance()})
 
 
