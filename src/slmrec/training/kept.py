@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from slmrec.data.batches import Example, LengthBatches, collate
@@ -57,28 +58,30 @@ def keep(
         FloatingPointError: a value that 16 bits do not hold.
     """
     facts = {**facts, "examples": _digest(examples)}
-    if (folder / MARKER).exists():
-        kept = Kept(folder)
-        if kept.facts == facts:
-            return kept
-    offsets = np.concatenate([[0], np.cumsum([len(example.targets) for example in examples])])
-    with whole_folder(folder, MARKER) as scratch:
-        values = np.lib.format.open_memmap(
-            scratch / "values.npy", mode="w+", dtype=np.float16, shape=(int(offsets[-1]), *shape)
-        )
-        done = 0
-        for batch in LengthBatches([len(example.inputs) for example in examples], BATCH):
-            found = compute(collate([examples[i] for i in batch]))
-            if found.abs().max() > torch.finfo(torch.float16).max:
-                raise FloatingPointError("what a teacher says is beyond 16 bits; compute it alongside")
-            rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in batch])
-            values[rows] = found.half().cpu().numpy()
-            done += len(batch)
-            if progress:
-                progress(done, len(examples), "teachers")
-        values.flush()
-        np.save(scratch / "offsets.npy", offsets)
-        write_json(scratch / MARKER, facts)
+    # Of a torchrun's processes the first makes it, and the others find it there.
+    with PartialState(cpu=not torch.accelerator.is_available()).main_process_first():
+        if (folder / MARKER).exists():
+            kept = Kept(folder)
+            if kept.facts == facts:
+                return kept
+        offsets = np.concatenate([[0], np.cumsum([len(example.targets) for example in examples])])
+        with whole_folder(folder, MARKER) as scratch:
+            values = np.lib.format.open_memmap(
+                scratch / "values.npy", mode="w+", dtype=np.float16, shape=(int(offsets[-1]), *shape)
+            )
+            done = 0
+            for batch in LengthBatches([len(example.inputs) for example in examples], BATCH):
+                found = compute(collate([examples[i] for i in batch]))
+                if found.abs().max() > torch.finfo(torch.float16).max:
+                    raise FloatingPointError("what a teacher says is beyond 16 bits; compute it alongside")
+                rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in batch])
+                values[rows] = found.half().cpu().numpy()
+                done += len(batch)
+                if progress:
+                    progress(done, len(examples), "teachers")
+            values.flush()
+            np.save(scratch / "offsets.npy", offsets)
+            write_json(scratch / MARKER, facts)
     return Kept(folder)
 
 

@@ -79,10 +79,11 @@ def teacher_scores(
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Kept:
     """(T, N) the teachers' mean scores of all N items at all T targets, below each target's best one; see `keep`."""
-    items = all_items(len(teachers[0].catalogue))
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    items = all_items(len(teachers[0].catalogue), device)
 
     def compute(batch: dict[str, Any]) -> Tensor:
-        scores = mean_scores(teachers, batch, items)
+        scores = mean_scores(teachers, {name: tensor.to(device) for name, tensor in batch.items()}, items)
         return scores - scores.amax(dim=1, keepdim=True)  # 16 bits are finest near zero, where the likely items are
 
     for teacher in teachers:
