@@ -14,6 +14,8 @@ from slmrec.training.options import ClassicOptions, ItemKNNOptions
 SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
 CLASSICS = (*SASRECS, "item-kNN@0")
 ALL = (*CLASSICS, "LLM + text@0")
+COPIES = 2
+"""Of each training sequence, where a student is taught histories that no user had."""
 NEWEST = 3
 """Events of a user who has just come."""
 
@@ -21,6 +23,7 @@ NEWEST = 3
 def study(recipe: Recipe) -> Study:
     """Every kind of model on one protocol."""
     scores = by_scores(recipe)
+    more = replace(scores, augmented=COPIES)
     llm = student_alone(recipe)
     classic: dict[str, ClassicOptions | ItemKNNOptions] = {
         "item-kNN": recipe.item_knn,
@@ -47,6 +50,7 @@ def study(recipe: Recipe) -> Study:
         Trial("SASRec taught by SASRecs", taught(recipe.sasrec), teachers=SASRECS, distillation=scores),
         Trial("SASRec taught by classics", taught(recipe.sasrec), teachers=CLASSICS, distillation=scores),
         Trial("SASRec taught by all", taught(recipe.sasrec), teachers=ALL, distillation=scores),
+        Trial("SASRec taught by all, augmented", taught(recipe.sasrec), teachers=ALL, distillation=more),
         Trial("LLM taught by classics", llm, items="SASRec + text@0", teachers=CLASSICS, distillation=scores),
         Trial("LLM taught by all", llm, items="SASRec + text@0", teachers=ALL, distillation=scores),
     ]
@@ -59,6 +63,7 @@ def study(recipe: Recipe) -> Study:
         "SASRec + text",
         "LLM + text",
         "SASRec taught by classics",
+        "SASRec taught by all, augmented",
         "LLM taught by classics",
         "LLM taught by all",
     )
@@ -73,10 +78,13 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by classics", best),
         ("LLM taught by all", best),
         ("LLM taught by classics", "LLM + text"),
+        ("SASRec taught by all, augmented", best),
+        ("SASRec taught by all, augmented", "SASRec taught by all"),
         ("SASRec taught by all", "SASRec taught by classics"),
         ("LLM taught by classics", "SASRec taught by classics"),
         ("LLM taught by all", "SASRec taught by all"),
         ("SASRec taught by classics", "ensemble of the classics"),
+        ("SASRec taught by all, augmented", "ensemble of all"),
         ("LLM taught by all", "ensemble of all"),
     ]
     pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]

@@ -346,6 +346,9 @@ class DistillationOptions:
     """Above 0, top_items teach by their order alone: the k-th counts exp(-(k - 1) / rank_decay)."""
     consistency: float = 0.0
     """Added, with rank_decay, to the count of those that are among the student's best too."""
+    augmented: int = 0
+    """Copies of every training sequence that are taught beside it, thinned and continued as the teachers would have it
+    (`augmentation.py`); an epoch has them all; only with form "scores"."""
     online: bool = False
     """Teacher and student learn together from the start: of the teacher only its shape is taken, and its weights begin
     as the student's do; not with form "scores"."""
@@ -367,7 +370,7 @@ class DistillationOptions:
         for name in ("lambda1", "lambda2", "lambda3", "contrastive", "relational", "cross_entropy", "consistency"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but a loss weight cannot be negative")
-        for name in ("top_items", "own_items", "rank_decay"):
+        for name in ("top_items", "own_items", "rank_decay", "augmented"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but cannot be negative; 0 turns it off")
         for name in ("own_items", "rank_decay", "consistency"):
@@ -375,6 +378,10 @@ class DistillationOptions:
                 raise UserError(f"{name} is {getattr(self, name)}, but goes with top_items, which is 0; set it too")
         if self.top_items and self.form != "scores":
             raise UserError(f"top_items is {self.top_items}, but form '{self.form}' compares no scores; take 'scores'")
+        if self.augmented and self.form != "scores":
+            raise UserError(
+                f"augmented is {self.augmented}, but form '{self.form}' teaches users' own histories; take 'scores'"
+            )
         if self.rank_decay and self.own_items:
             raise UserError("rank_decay teaches by the order of the teachers' items; own_items have none there")
         if self.consistency and not self.rank_decay:

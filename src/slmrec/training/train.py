@@ -40,6 +40,7 @@ from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.models.text import text_vectors
 from slmrec.models.width import widths
+from slmrec.training.augmentation import augmented
 from slmrec.training.distillation import Distillation, OnlineDistillation, check_catalogue, check_pair
 from slmrec.training.kept import TaughtExamples, expected_epochs, keeping_pays
 from slmrec.training.modules import NextItem, TrainingModule, training_module
@@ -332,6 +333,10 @@ def distill_scores(
     else:
         start = partial(build_classic, data, student, classic_text(data, student, progress))
     examples = training_examples(data, student.max_length, "every-position")
+    if distillation.augmented:
+        told, progress = _part(progress, 0.0, 0.1), _part(progress, 0.1, 1.0)
+        copies, seed = distillation.augmented, student.training.seed
+        examples += augmented(teachers, examples, copies, student.max_length, seed, told)
     folder = out.parent / f".{out.name}.teachers"
     taught: Sequence[Example] = examples
     whole = distillation.candidates >= data.num_items
