@@ -25,6 +25,7 @@ def study(recipe: Recipe) -> Study:
     scores = by_scores(recipe)
     more = replace(scores, augmented=COPIES)
     llm = student_alone(recipe)
+    longer = replace(llm, training=replace(llm.training, epochs=2 * llm.training.epochs))
     classic: dict[str, ClassicOptions | ItemKNNOptions] = {
         "item-kNN": recipe.item_knn,
         "GRU4Rec": by_ids(recipe.gru4rec),
@@ -53,6 +54,7 @@ def study(recipe: Recipe) -> Study:
         Trial("SASRec taught by all, augmented", taught(recipe.sasrec), teachers=ALL, distillation=more),
         Trial("LLM taught by classics", llm, items="SASRec + text@0", teachers=CLASSICS, distillation=scores),
         Trial("LLM taught by all", llm, items="SASRec + text@0", teachers=ALL, distillation=scores),
+        Trial("LLM taught by all, longer", longer, items="SASRec + text@0", teachers=ALL, distillation=scores),
     ]
     looks = [
         Look("ensemble of the SASRecs", SASRECS),
@@ -66,6 +68,7 @@ def study(recipe: Recipe) -> Study:
         "SASRec taught by all, augmented",
         "LLM taught by classics",
         "LLM taught by all",
+        "LLM taught by all, longer",
     )
     looks += [Look(f"{name}, newest {NEWEST}", (name,), newest=NEWEST) for name in newcomers]
     best = "SASRec + text"
@@ -83,9 +86,12 @@ def study(recipe: Recipe) -> Study:
         ("SASRec taught by all", "SASRec taught by classics"),
         ("LLM taught by classics", "SASRec taught by classics"),
         ("LLM taught by all", "SASRec taught by all"),
+        ("LLM taught by all, longer", best),
+        ("LLM taught by all, longer", "LLM taught by all"),
+        ("LLM taught by all, longer", "SASRec taught by all, augmented"),
         ("SASRec taught by classics", "ensemble of the classics"),
         ("SASRec taught by all, augmented", "ensemble of all"),
-        ("LLM taught by all", "ensemble of all"),
+        ("LLM taught by all, longer", "ensemble of all"),
     ]
     pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]
     question = "Which model is best, and what does a language model give that classic models taught alike do not?"
