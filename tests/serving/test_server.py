@@ -209,17 +209,15 @@ def test_slow_clients_are_let_go(cycle, house):
 
     from slmrec.serving import Fleet, Limits, create_app, load_served, open_store
     from slmrec.serving.served import ServedModel
-    from slmrec.serving.server import Hurried, listen
+    from slmrec.serving.server import listen, protocol
 
     limits = Limits(body_seconds=0.5)
     store = open_store(str(house.folder / "slow.sqlite"))
     fleet = Fleet([ServedModel("m", house.sasrec, "fp32", 1)], store, load_served)
 
-    class Protocol(Hurried):
-        seconds = limits.body_seconds
-
     listening = listen("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(fleet, store, limits=limits), http=Protocol, ws="none", log_config=None)
+    app = create_app(fleet, store, limits=limits)
+    config = uvicorn.Config(app, http=protocol(app, limits), ws="none", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
@@ -272,3 +270,48 @@ def test_a_missing_package_is_named_with_its_extra():
         2,
         "slmrec: serving needs fastapi; install it with: pip install 'slmrec[serve]'",
     )
+
+
+def test_a_request_that_finds_no_room_leaves_its_connection_whole(cycle, house, monkeypatch):
+    """Refused at its head, with the body still to come; the next one on the connection is answered."""
+    import uvicorn
+
+    from slmrec.serving import Fleet, Limits, create_app, load_served, open_store
+    from slmrec.serving.served import ServedModel
+    from slmrec.serving.server import listen, protocol
+
+    limits = Limits(body_seconds=0.5)
+    store = open_store(str(house.folder / "room.sqlite"))
+    app = create_app(Fleet([ServedModel("m", house.sasrec, "fp32", 1)], store, load_served), store, limits=limits)
+    full = True
+    monkeypatch.setattr(app.state.admission, "full", lambda: full)
+    listening = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol(app, limits), ws="none", log_config=None))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+
+    def answer(read) -> tuple[int, dict]:
+        status = int(read.readline().split()[1])
+        headers = http.client.parse_headers(read)
+        return status, json.loads(read.read(int(headers["content-length"])))
+
+    with socket.create_connection(listening.getsockname(), timeout=10) as connection, connection.makefile("rb") as read:
+        for _ in range(2):
+            connection.sendall(HEAD + b"\r\n")  # the answer does not wait for the body
+            status, told = answer(read)
+            assert (status, told["error"]["code"]) == (429, "busy")
+            connection.sendall(BODY)
+        connection.sendall((HEAD + b"\r\n" + BODY) * 2)  # sent ahead
+        assert [answer(read)[0] for _ in range(2)] == [429, 429]
+        full = False
+        connection.sendall(HEAD + b"\r\n" + BODY)
+        assert answer(read)[0] == 200
+        full = True
+        connection.sendall(HEAD + b"connection: close\r\n\r\n" + BODY)
+        assert statuses(everything(connection)) == [429]
+    with socket.create_connection(listening.getsockname(), timeout=10) as connection:  # the body never comes
+        connection.sendall(HEAD + b"\r\n")
+        assert statuses(everything(connection)) == [429]
+    server.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()

@@ -59,6 +59,39 @@ def test_known_users_get_what_their_history_gets(house, client, model):
     agrees(answer, getattr(house, model).recommend([history], k=5))
 
 
+@pytest.mark.parametrize("model", ["llm", "sasrec"])
+def test_events_come_with_the_request_that_they_are_for(house, client, model):
+    """One call keeps them and recommends after them; sent again, nothing is kept twice."""
+    history: list[str] = []
+    for number in range(3):
+        history.append(f"{number + 1:03}")
+        body = {"user": "me", "events": [event(number, history[-1], 100 + number)], "k": 5, "model": model}
+        for accepted in (1, 0):
+            answer = client.post("/recommend", json=body).json()
+            assert (answer["accepted"], answer["duplicates"]) == (accepted, 1 - accepted)
+            agrees(answer, getattr(house, model).recommend([history], k=5))
+    assert [kept["item_id"] for kept in client.get("/users/me/history").json()["events"]] == history
+    requests = [{"user": user, "events": [event("x", "007"), event("y", "008")]} for user in ("a", "b", "a")]
+    results = client.post("/recommend/batch", json={"requests": requests}).json()["results"]
+    assert [(one["accepted"], one["history_length"]) for one in results] == [(2, 2), (2, 2), (0, 2)]
+    assert "accepted" not in client.post("/recommend", json={"user": "a"}).json()
+
+
+def test_events_that_cannot_come_with_a_request(house, client):
+    for body, code in (
+        ({"history": ["001"], "events": [event(1, "001")]}, "malformed"),
+        ({"user": "u", "events": []}, "malformed"),
+        ({"user": "u", "events": [event(1, "nothing")]}, "unknown_items"),
+    ):
+        response = client.post("/recommend", json=body)
+        assert (response.status_code, error(response)) == (422, code)
+    assert client.get("/users/u/history").json()["events"] == []
+    # What can be kept is, though the rest of the request is of no use.
+    refused = client.post("/recommend", json={"user": "u", "events": [event(1, "001")], "filters": {"no": [1]}})
+    assert (refused.status_code, error(refused)) == (422, "unknown_attribute")
+    assert len(client.get("/users/u/history").json()["events"]) == 1
+
+
 def test_known_and_unknown_users_of_one_batch(house, client):
     for user, item in (("a", "001"), ("b", "002")):
         post(client, user, event(1, item))

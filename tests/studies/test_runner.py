@@ -159,6 +159,18 @@ def test_variations_change_training_alone(cycle, tmp_path):
     assert shuffled(cycle).name != cycle.name
 
 
+def test_variations_find_what_was_made_before(cycle, llama, tmp_path):
+    """An LLM on changed data takes the item table of the model it names, whatever data that had."""
+    llm = LLMOptions(backbone=str(llama), layers=1, max_length=7, training=TRAINING)
+    trials = [Trial("SASRec", SASREC), Trial("mixed", SASREC, shuffled=True)]
+    trials += [Trial(f"on {name}", llm, items=name, shuffled=True) for name in ("SASRec", "mixed")]
+    trials += [Trial("taught", replace(SASREC), teachers=("mixed",), distillation=SCORES, users=0.5)]
+    path = run_study(Study("varied", "?", trials), [cycle], 1, tmp_path, Told())
+    found = json.loads(path.read_text())["data"]["cycle"]["models"]
+    assert set(found) == {"SASRec", "mixed", "on SASRec", "on mixed", "taught"}
+    assert found["on SASRec"]["mean"] != found["on mixed"]["mean"]
+
+
 def test_llm_trials_students_and_looks_inside(cycle, llama, tmp_path):
     llm = LLMOptions(backbone=str(llama), layers=2, max_length=7, training=TRAINING)
     trials = [

@@ -21,7 +21,7 @@ from slmrec.serving.audience import TOGETHER, USERS, audience
 from slmrec.serving.batching import Batcher
 from slmrec.serving.explain import explain
 from slmrec.serving.fleet import Fleet
-from slmrec.serving.limits import Guard, Limits
+from slmrec.serving.limits import Admission, Guard, Limits
 from slmrec.serving.logs import log
 from slmrec.serving.metrics import Metrics
 from slmrec.serving.problems import Problem, malformed, unreachable
@@ -49,7 +49,7 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
 
     def compute(jobs: Sequence[Ask | Call]) -> list[Any]:
         asks = [job for job in jobs if isinstance(job, Ask)]
-        answers = iter(recommend(asks, fleet.view, store.histories))
+        answers = iter(recommend(asks, fleet.view, store))
         return [next(answers) if isinstance(job, Ask) else _attempt(job) for job in jobs]
 
     worker: Batcher[Ask | Call] = Batcher(
@@ -113,12 +113,13 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
         redoc_url=None,
         lifespan=lifespan,
     )
+    app.state.admission = admission = Admission(lambda: worker.full, metrics)
     pages = _pages(Path(str(files("slmrec"))) / "page")
     app.add_middleware(
         Guard,
         limits=limits,
         api_key=api_key,
-        full=lambda: worker.full,
+        admission=admission,
         metrics=metrics,
         public=frozenset({"/", "/health", "/ready", "/openapi.json", *pages}),
     )
@@ -163,12 +164,30 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
 
     # -- recommending -----------------------------------------------------------------------------------------
 
+    def dated(bodies: Sequence[schema.EventBody], where: str) -> list[Event]:
+        """Events as they are kept."""
+        now = time.time()
+        shelf = fleet.view.shelf.items
+        unknown = [event for event in bodies if str(event.item_id) not in shelf]
+        if unknown:
+            said = f"no served model knows {len(unknown)} of the items, the first is '{unknown[0].item_id}'"
+            raise Problem(422, "unknown_items", f"{said}; add it first, or leave it out", where)
+        return [
+            Event(
+                str(event.event_id),
+                str(event.item_id),
+                round(1e6 * (now if event.timestamp is None else event.timestamp)),
+            )
+            for event in bodies
+        ]
+
     def asked(body: schema.RecommendBody, where: str, started: float) -> Ask:
         return Ask(
             model=fleet.view.model(body.model, f"{where}.model").name,
             history=body.history,
             user=None if body.user is None else str(body.user),
             k=body.k,
+            events=dated(body.events or (), f"{where}.events"),
             exclude_seen=body.exclude_seen,
             allow=body.allow,
             deny=body.deny,
@@ -182,7 +201,11 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
 
     @app.post("/recommend", responses=_told(schema.RecommendAnswer, *_BODY, *_QUEUED, 404))
     async def recommend_one(body: schema.RecommendBody) -> Response:
-        """The best next items of a history, or of a known user (404 where nothing is known of one)."""
+        """The best next items of a history, or of a known user (404 where nothing is known of one).
+
+        New events of the user can come with it: they are on the disk before the answer, also where it is a refusal
+        (404 and 422 that tell of what the history, once read, cannot be used for). Sent again, they are kept once.
+        """
         return JSON(await worker.submit(asked(body, "body", time.perf_counter())))
 
     @app.post("/recommend/batch", responses=_told(schema.BatchAnswer, *_BODY, *_QUEUED, 404))
@@ -208,20 +231,7 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
     @app.post("/users/{user}/events", responses=_told(schema.EventsAnswer, *_BODY, *_QUEUED))
     async def append(user: schema.PathId, body: schema.EventsBody) -> Response:
         """Keep events; they are on the disk before the answer. One whose id is known of this user is kept once."""
-        now = time.time()
-        shelf = fleet.view.shelf.items
-        unknown = [event for event in body.events if str(event.item_id) not in shelf]
-        if unknown:
-            said = f"no served model knows {len(unknown)} of the items, the first is '{unknown[0].item_id}'"
-            raise Problem(422, "unknown_items", f"{said}; add it first, or leave it out", "body.events")
-        events = [
-            Event(
-                str(event.event_id),
-                str(event.item_id),
-                round(1e6 * (now if event.timestamp is None else event.timestamp)),
-            )
-            for event in body.events
-        ]
+        events = dated(body.events, "body.events")
         accepted = await keeper.submit((user, events))
         return JSON({"accepted": accepted, "duplicates": len(events) - accepted})
 

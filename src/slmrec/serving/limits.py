@@ -1,7 +1,9 @@
 """What a request may cost, checked before anything is made of it.
 
 `Guard` stands before the routes: the key, the content type, the body's size and how long it takes to arrive, whether
-there is room in the queue at all, how long the answer takes. It also counts and logs every request.
+there is room in the queue at all, how long the answer takes. It also counts and logs every request. `Admission` alone
+knows when the queue is full, and has an answer ready that costs next to nothing: under overload most answers are that
+one, and what they take is taken from those who got in.
 """
 
 import asyncio
@@ -45,6 +47,29 @@ class Limits:
     """Connections at once."""
 
 
+class Admission:
+    """Whether there is room for requests that wait for the one worker.
+
+    Args:
+        full: whether its queue is.
+        metrics: where those that are turned away are counted.
+    """
+
+    def __init__(self, full: Callable[[], bool], metrics: Metrics) -> None:
+        self.full, self.metrics = full, metrics
+        answer = busy().response()
+        head = b"".join(b"%s: %s\r\n" % header for header in answer.raw_headers)
+        self._answer = b"HTTP/1.1 429 Too Many Requests\r\n" + head + b"\r\n" + answer.body
+
+    def refusal(self, method: str, path: str) -> bytes | None:
+        """The whole answer to a request that is turned away as it stands, counted and logged; None: it may come in."""
+        if method != "POST" or path not in QUEUED or not self.full():
+            return None
+        self.metrics.request(path, method, 429, 0.0)
+        log("info", "request", method=method, route=path, status=429, ms=0.0)
+        return self._answer
+
+
 class Guard:
     """ASGI middleware, see the module.
 
@@ -52,7 +77,7 @@ class Guard:
         app: what is guarded.
         limits: what a request may cost.
         api_key: what `X-API-Key` has to say; None: anything.
-        full: whether the queue is.
+        admission: knows whether the queue is full.
         metrics: where requests are counted.
         public: paths that need no key.
     """
@@ -62,11 +87,11 @@ class Guard:
         app: ASGIApp,
         limits: Limits,
         api_key: str | None,
-        full: Callable[[], bool],
+        admission: Admission,
         metrics: Metrics,
         public: frozenset[str],
     ) -> None:
-        self.app, self.limits, self.full, self.metrics, self.public = app, limits, full, metrics, public
+        self.app, self.limits, self.admission, self.metrics, self.public = app, limits, admission, metrics, public
         self.api_key = None if api_key is None else api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +150,7 @@ class Guard:
                 raise Problem(401, "unauthorized", f"the API key {said}; send it as X-API-Key", "header.X-API-Key")
         if scope["method"] not in ("POST", "PUT"):
             return None
-        if path in QUEUED and self.full():
+        if path in QUEUED and self.admission.full():
             raise busy()
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind != b"application/json":

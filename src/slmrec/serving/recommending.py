@@ -1,11 +1,12 @@
 """Recommendations for many requests at once: what the worker thread does.
 
-Histories of one model are encoded together, whoever they are of; users who are known come with their kept states. Then
-requests that ask for the same kind of list are ranked together.
+New events are kept first, those of all requests in one write to the disk. Histories of one model are encoded together,
+whoever they are of; users who are known come with their kept states. Then requests that ask for the same kind of list
+are ranked together.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from slmrec.serving.explain import contributions
 from slmrec.serving.fleet import View
 from slmrec.serving.problems import Problem, unreachable
 from slmrec.serving.served import Id, Served, Unknown
-from slmrec.serving.store import StoreError
+from slmrec.serving.store import Event, Store, StoreError
 
 BECAUSE = 3
 """Events that are told as the reason for an item."""
@@ -31,6 +32,8 @@ class Ask:
     history: Sequence[Id] | None
     user: str | None
     k: int
+    events: Sequence[Event] = ()
+    """New ones of the user, to be kept first."""
     exclude_seen: bool = True
     allow: Sequence[Id] | None = None
     deny: Sequence[Id] | None = None
@@ -47,7 +50,9 @@ class Ask:
     """(n,) int, the history as item indices."""
     columns: np.ndarray | None = field(init=False, default=None)
     """Columns that compete; None: all."""
-    answer: dict[str, Any] | Problem = field(init=False)
+    accepted: int = field(init=False, default=0)
+    """Events that were new."""
+    answer: dict[str, Any] | Problem | None = field(init=False, default=None)
 
     @property
     def plain(self) -> bool:
@@ -55,23 +60,24 @@ class Ask:
         return self.allow is None and self.deny is None and not self.filters
 
 
-def recommend(
-    asks: Sequence[Ask], view: View, histories: Callable[[Iterable[str]], Mapping[str, Sequence[str]]]
-) -> list[dict[str, Any] | Problem]:
+def recommend(asks: Sequence[Ask], view: View, store: Store) -> list[dict[str, Any] | Problem | None]:
     """An answer to each ask, or the `Problem` that it has.
 
     Args:
         asks: what is asked.
         view: what is served.
-        histories: gives the items of known users' events.
+        store: keeps new events, and knows users' earlier ones.
     """
+    _keep([ask for ask in asks if ask.events], store)
     users = {ask.user for ask in asks if ask.user is not None}
     try:
-        known: Mapping[str, Sequence[str]] | Problem = histories(users) if users else {}
+        known: Mapping[str, Sequence[str]] | Problem = store.histories(users) if users else {}
     except StoreError as error:
         known = unreachable(error)
     groups: dict[tuple[str, bool], list[Ask]] = {}
     for ask in asks:
+        if ask.answer is not None:
+            continue
         try:
             _prepare(ask, view, known)
         except Problem as problem:
@@ -81,6 +87,20 @@ def recommend(
     for group in groups.values():
         _answer(group)
     return [ask.answer for ask in asks]
+
+
+def _keep(asks: Sequence[Ask], store: Store) -> None:
+    """Keep asks' events; all of these asks have their answer where the store fails."""
+    if not asks:
+        return
+    try:
+        kept = store.append([(str(ask.user), ask.events) for ask in asks])
+    except StoreError as error:
+        for ask in asks:
+            ask.answer = unreachable(error)
+    else:
+        for ask, accepted in zip(asks, kept, strict=True):
+            ask.accepted = accepted
 
 
 def _prepare(ask: Ask, view: View, known: Mapping[str, Sequence[str]] | Problem) -> None:
@@ -174,12 +194,15 @@ def _told(ask: Ask, scores: np.ndarray, columns: np.ndarray) -> dict[str, Any]:
                 }
                 for place in best
             ]
-    return {
+    answer: dict[str, Any] = {
         "model": served.name,
         "items": items,
         "history_length": len(ask.row),
         "milliseconds": round(1e3 * (time.perf_counter() - ask.started), 2),
     }
+    if ask.events:
+        answer |= {"accepted": ask.accepted, "duplicates": len(ask.events) - ask.accepted}
+    return answer
 
 
 def _indices(served: Served, ids: Sequence[Id], unknown: Unknown, where: str) -> np.ndarray:

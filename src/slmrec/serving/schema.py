@@ -42,12 +42,28 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class EventBody(Body):
+    """A user chose an item."""
+
+    event_id: Id = Field(description="names the event among the user's; sent again, it is kept once")
+    item_id: Id
+    timestamp: float | None = Field(
+        None, strict=True, ge=0, le=YEAR_2100, allow_inf_nan=False, description="seconds since 1970; left out: now"
+    )
+
+
 class RecommendBody(Body):
     """One list that is asked for, for a history or for a known user."""
 
     model: str | None = Field(None, max_length=64, description="a served model; the default where it is left out")
     history: list[Id] | None = Field(None, max_length=HISTORY, description="item ids, oldest first")
     user: Id | None = Field(None, description="a user whose events are known, instead of a history")
+    events: list[EventBody] | None = Field(
+        None,
+        min_length=1,
+        max_length=EVENTS,
+        description="new events of the user, kept first, as POST /users/{user}/events keeps them",
+    )
     k: int = Field(10, strict=True, ge=1, le=K, description="items; fewer come back where fewer are left")
     exclude_seen: bool = Field(True, strict=True, description="leave out the items of the history")
     allow: list[Id] | None = Field(None, max_length=LISTED, description="only these items")
@@ -65,6 +81,8 @@ class RecommendBody(Body):
     def _whose(self) -> "RecommendBody":
         if (self.history is None) == (self.user is None):
             raise ValueError("give either a history or a user")
+        if self.events is not None and self.user is None:
+            raise ValueError("events are kept of a user; give one instead of a history")
         return self
 
 
@@ -80,16 +98,6 @@ class ExplainBody(Body):
     model: str | None = Field(None, max_length=64)
     history: list[Id] = Field(min_length=1, max_length=HISTORY, description="item ids, oldest first")
     item_id: Id
-
-
-class EventBody(Body):
-    """A user chose an item."""
-
-    event_id: Id = Field(description="names the event among the user's; sent again, it is kept once")
-    item_id: Id
-    timestamp: float | None = Field(
-        None, strict=True, ge=0, le=YEAR_2100, allow_inf_nan=False, description="seconds since 1970; left out: now"
-    )
 
 
 class EventsBody(Body):
@@ -171,6 +179,8 @@ class RecommendAnswer(BaseModel):
     items: list[Recommended]
     history_length: int
     milliseconds: float
+    accepted: int | None = Field(None, description="events that were new, where some were sent")
+    duplicates: int | None = None
 
 
 class BatchAnswer(BaseModel):

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from slmrec.errors import UserError
-from slmrec.serving.limits import Limits
+from slmrec.serving.limits import Admission, Limits
 from slmrec.serving.logs import JSONLines, log
 
 IDLE = 65
@@ -58,12 +58,9 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
         logger.handlers, logger.propagate = [JSONLines()] if name == "uvicorn" else [], name != "uvicorn"
         logger.setLevel(logging.WARNING)
 
-    class Protocol(Hurried):
-        seconds = limits.body_seconds
-
     config = uvicorn.Config(
         app,
-        http=Protocol,
+        http=protocol(app, limits),
         ws="none",
         log_config=None,
         access_log=False,
@@ -80,14 +77,26 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
         log("info", "stopped")
 
 
-class Hurried(HttpToolsProtocol):
-    """Two things that uvicorn does not do.
+def protocol(app: FastAPI, limits: Limits) -> type["Hurried"]:
+    """What uvicorn makes of each connection."""
 
-    A connection on which a request's head does not come in time is closed, where uvicorn waits for ever. And whoever
-    closes their side once all is sent still gets the answer, where uvicorn takes it for the end of the connection.
+    class Protocol(Hurried):
+        seconds = limits.body_seconds
+        admission = app.state.admission
+
+    return Protocol
+
+
+class Hurried(HttpToolsProtocol):
+    """Three things that uvicorn does not do.
+
+    A connection on which a request's head does not come in time is closed, where uvicorn waits for ever. Whoever closes
+    their side once all is sent still gets the answer, where uvicorn takes it for the end of the connection. And a
+    request that there is no room for is answered as soon as its head is read, before a task is made of it.
     """
 
     seconds: float
+    admission: Admission
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -106,6 +115,23 @@ class Hurried(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop()
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        method, path = cycle.scope["method"], cycle.scope["path"]
+        # The others' answer has to close the connection, for which the usual way knows how.
+        refusal = self.admission.refusal(method, path) if cycle.keep_alive and app is self.app else None
+        if refusal is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        cycle.response_started = cycle.response_complete = True  # its body, as it comes, is thrown away
+        self.transport.write(refusal)
+        self.on_response_complete()
+        if cycle.more_body:
+            self._start()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._stop()  # that of a body that was thrown away
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         last = self.cycle  # the newest, also where others are answered before it

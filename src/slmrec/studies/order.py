@@ -9,8 +9,12 @@ from slmrec.studies.students import student_alone
 
 def study(recipe: Recipe) -> Study:
     """Trained in order and out of order, tested in order and out of order."""
+    apart = ", trained out of order"
     models = [Trial("SASRec", recipe.sasrec), Trial("LLM", student_alone(recipe), items="SASRec")]
-    out = [replace(trial, name=f"{trial.name}, trained out of order", shuffled=True) for trial in models]
+    out = [
+        replace(trial, name=trial.name + apart, items=trial.items and trial.items + apart, shuffled=True)
+        for trial in models
+    ]
     trials = [*models, *out]
     looks = [Look(f"{trial.name}, tested out of order", (trial.name,), shuffled=True) for trial in trials]
     pairs = [(look.name, look.of[0]) for look in looks[:2]]

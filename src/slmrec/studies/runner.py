@@ -174,10 +174,8 @@ class _Runner:
 
     def _trial(self, data: Dataset, trial: Trial, seed: int) -> None:
         folder = self._folder(data, trial, seed)
-        if (folder / "config.json").exists():  # trained, but cut off before it was measured
-            model = load(folder)
-        else:
-            model = self._train(_seen_by(data, trial), trial, seed, folder)
+        trained = (folder / "config.json").exists()  # but cut off before it was measured
+        model = load(folder) if trained else self._train(data, trial, seed, folder)
         training = read_json(folder / "training.json", "model folder")
         training = {key: training[key] for key in ("seconds", "steps", "best_epoch", "log")}
         told: dict[str, Any] = {"training": training}
@@ -193,6 +191,7 @@ class _Runner:
         items: Any = self._load(data, trial.items, seed) if trial.items else None
         if items is not None and not getattr(options, "residual", ""):
             items = items.items
+        data = _seen_by(data, trial)  # only now: what was made before is found by the whole data's name
         if not teachers:
             assert not isinstance(options, StudentOptions) or isinstance(options, LLMOptions)
             return train(data, options, folder, items, progress)
