@@ -2,8 +2,8 @@
 
     python benchmarks/serving.py --model MODEL [--seconds 60] [--precision fp32|int8] [--result FILE]
 
-Four loads, each on a server of its own: unknown users (a 10-event history in the call) and known users (one new event,
-then a recommendation) by 32 clients that each wait for their answer; then three times the rate that unknown users
+Four loads, each on a server of its own: unknown users (a 10-event history in the call) and known users (one new event
+in the call, which is kept first) by 32 clients that each wait for their answer; then three times the rate that unknown users
 reached, offered whatever comes back; and a lone client. Times are the client's. The server logs into a file, as one in
 service would. Nothing else should run meanwhile.
 """
@@ -141,7 +141,7 @@ async def unknown(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
 
 
 async def known(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
-    """Clients with known users: one new event, then a recommendation; both together are one."""
+    """Clients with known users: one new event, and the recommendation after it."""
     numbers = itertools.count()
     first = await Connection.open(port)
     started = random.Random(0)
@@ -164,10 +164,7 @@ async def known(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
 
     async def one(connection: Connection, drawn: random.Random, user: int) -> int:
         event = {"event_id": next(numbers), "item_id": drawn.choice(ids)}
-        status, _ = await connection.ask("POST", f"/users/u{user}/events", {"events": [event]})
-        if status != 200:
-            return status
-        return (await connection.ask("POST", "/recommend", {"user": f"u{user}", "k": K}))[0]
+        return (await connection.ask("POST", "/recommend", {"user": f"u{user}", "events": [event], "k": K}))[0]
 
     return await _closed(port, seconds, CLIENTS, one, before)
 
@@ -321,7 +318,7 @@ def block() -> list[str]:
         f"{result['items']:,} items, histories of {result['events']} events, {result['clients']} clients on the same "
         f"{machine['cores']} cores ({machine['cpu']}), "
         + ", ".join(f"{one['seconds']:.0f} s a load ({one['model']['model_type']})" for one in found)
-        + ". A known user's recommendation follows one new event, kept on the disk first: two requests.",
+        + ". A known user's recommendation follows one new event, which is on the disk first.",
     ]
 
 
