@@ -3,9 +3,9 @@
     python benchmarks/serving.py --model MODEL [--seconds 60] [--precision fp32|int8] [--result FILE]
 
 Four loads, each on a server of its own: unknown users (a 10-event history in the call) and known users (one new event
-in the call, which is kept first) by 32 clients that each wait for their answer; then three times the rate that unknown users
-reached, offered whatever comes back; and a lone client. Times are the client's. The server logs into a file, as one in
-service would. Nothing else should run meanwhile.
+in the call, which is kept first) by 32 clients that each wait for their answer; then three times the rate that unknown
+users reached, offered whatever comes back; and a lone client. Times are the client's. The server logs into a file, as
+one in service would. Nothing else should run meanwhile.
 """
 
 import argparse
