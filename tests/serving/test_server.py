@@ -272,7 +272,7 @@ def test_a_missing_package_is_named_with_its_extra():
     )
 
 
-def test_a_request_that_finds_no_room_leaves_its_connection_whole(cycle, house, monkeypatch):
+def test_a_request_that_finds_no_room_leaves_its_connection_whole(house, monkeypatch, capsys):
     """Refused at its head, with the body still to come; the next one on the connection is answered."""
     import uvicorn
 
@@ -312,6 +312,12 @@ def test_a_request_that_finds_no_room_leaves_its_connection_whole(cycle, house, 
     with socket.create_connection(listening.getsockname(), timeout=10) as connection:  # the body never comes
         connection.sendall(HEAD + b"\r\n")
         assert statuses(everything(connection)) == [429]
+    with contextlib.closing(http.client.HTTPConnection(*listening.getsockname(), timeout=10)) as connection:
+        connection.request("GET", "/metrics")  # which a full queue does not keep anybody from
+        told = connection.getresponse().read().decode()
+    assert 'slmrec_requests_total{method="POST",route="/recommend",status="429"} 6.0' in told
+    logged = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["status"] for line in logged] == [429, 429, 429, 429, 200, 429, 429, 200]
     server.should_exit = True
     thread.join(30)
     assert not thread.is_alive()

@@ -3,6 +3,7 @@
 import pytest
 
 from slmrec.serving import open_store
+from slmrec.serving.store import StoreError
 
 from .conftest import error
 from .test_recommend import agrees, ids
@@ -90,6 +91,22 @@ def test_events_that_cannot_come_with_a_request(house, client):
     refused = client.post("/recommend", json={"user": "u", "events": [event(1, "001")], "filters": {"no": [1]}})
     assert (refused.status_code, error(refused)) == (422, "unknown_attribute")
     assert len(client.get("/users/u/history").json()["events"]) == 1
+
+
+def test_events_that_the_store_loses_are_not_acknowledged(house, monkeypatch):
+    """Whoever sent none is answered all the same."""
+    store = open_store(str(house.folder / "broken.sqlite"))
+
+    def broken(posts):
+        raise StoreError("the disk is full of secrets")
+
+    with house.open(store=store) as client:
+        monkeypatch.setattr(store, "append", broken)
+        response = client.post("/recommend", json={"user": "u", "events": [event(1, "001")]})
+        assert (response.status_code, error(response)) == (503, "store")
+        assert "secrets" not in response.text
+        assert client.post("/recommend", json={"history": ["001"]}).status_code == 200
+        assert client.get("/users/u/history").json()["events"] == []
 
 
 def test_known_and_unknown_users_of_one_batch(house, client):

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     # cores that were shared it cost 40 times the work itself.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from slmrec.serving import Fleet, Limits, create_app, load_served, open_store
-    from slmrec.serving.server import is_loopback, listen, serve
+    from slmrec.serving.server import is_loopback, listen, serve, settle
 
     if not (is_loopback(arguments.host) or api_key or arguments.without_key):
         raise UserError(
@@ -99,9 +99,11 @@ def run(arguments: argparse.Namespace) -> None:
     load = partial(load_served, precision=arguments.precision, state_bytes=arguments.state_memory * 2**20)
     with listen(arguments.host, arguments.port) as listening, closing(open_store(arguments.store)) as store:
         fleet = Fleet([load(name, folder) for name, folder in folders], store, load)
+        app = create_app(fleet, store, limits=limits, api_key=api_key)
+        settle()
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         print(f"serving {', '.join(fleet.view.models)} at http://{host}:{listening.getsockname()[1]}", flush=True)
-        serve(create_app(fleet, store, limits=limits, api_key=api_key), listening, limits)
+        serve(app, listening, limits)
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -61,9 +61,13 @@ class Admission:
         head = b"".join(b"%s: %s\r\n" % header for header in answer.raw_headers)
         self._answer = b"HTTP/1.1 429 Too Many Requests\r\n" + head + b"\r\n" + answer.body
 
+    def turns_away(self, method: str, path: str) -> bool:
+        """Whether a request would wait for the worker and cannot."""
+        return method == "POST" and path in QUEUED and self.full()
+
     def refusal(self, method: str, path: str) -> bytes | None:
-        """The whole answer to a request that is turned away as it stands, counted and logged; None: it may come in."""
-        if method != "POST" or path not in QUEUED or not self.full():
+        """The whole answer to a request that is turned away, counted and logged; None: it may come in."""
+        if not self.turns_away(method, path):
             return None
         self.metrics.request(path, method, 429, 0.0)
         log("info", "request", method=method, route=path, status=429, ms=0.0)
@@ -150,7 +154,7 @@ class Guard:
                 raise Problem(401, "unauthorized", f"the API key {said}; send it as X-API-Key", "header.X-API-Key")
         if scope["method"] not in ("POST", "PUT"):
             return None
-        if path in QUEUED and self.admission.full():
+        if self.admission.turns_away(scope["method"], path):
             raise busy()
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind != b"application/json":

@@ -52,7 +52,7 @@ class Ask:
     """Columns that compete; None: all."""
     accepted: int = field(init=False, default=0)
     """Events that were new."""
-    answer: dict[str, Any] | Problem | None = field(init=False, default=None)
+    answer: dict[str, Any] | Problem = field(init=False)
 
     @property
     def plain(self) -> bool:
@@ -60,7 +60,7 @@ class Ask:
         return self.allow is None and self.deny is None and not self.filters
 
 
-def recommend(asks: Sequence[Ask], view: View, store: Store) -> list[dict[str, Any] | Problem | None]:
+def recommend(asks: Sequence[Ask], view: View, store: Store) -> list[dict[str, Any] | Problem]:
     """An answer to each ask, or the `Problem` that it has.
 
     Args:
@@ -68,16 +68,14 @@ def recommend(asks: Sequence[Ask], view: View, store: Store) -> list[dict[str, A
         view: what is served.
         store: keeps new events, and knows users' earlier ones.
     """
-    _keep([ask for ask in asks if ask.events], store)
-    users = {ask.user for ask in asks if ask.user is not None}
+    going = _keep(asks, store)
+    users = {ask.user for ask in going if ask.user is not None}
     try:
         known: Mapping[str, Sequence[str]] | Problem = store.histories(users) if users else {}
     except StoreError as error:
         known = unreachable(error)
     groups: dict[tuple[str, bool], list[Ask]] = {}
-    for ask in asks:
-        if ask.answer is not None:
-            continue
+    for ask in going:
         try:
             _prepare(ask, view, known)
         except Problem as problem:
@@ -89,18 +87,20 @@ def recommend(asks: Sequence[Ask], view: View, store: Store) -> list[dict[str, A
     return [ask.answer for ask in asks]
 
 
-def _keep(asks: Sequence[Ask], store: Store) -> None:
-    """Keep asks' events; all of these asks have their answer where the store fails."""
-    if not asks:
-        return
+def _keep(asks: Sequence[Ask], store: Store) -> Sequence[Ask]:
+    """Keep the events that came with asks; returns those asks that can go on, all unless the store fails."""
+    bringing = [ask for ask in asks if ask.events]
+    if not bringing:
+        return asks
     try:
-        kept = store.append([(str(ask.user), ask.events) for ask in asks])
+        kept = store.append([(str(ask.user), ask.events) for ask in bringing])
     except StoreError as error:
-        for ask in asks:
+        for ask in bringing:
             ask.answer = unreachable(error)
-    else:
-        for ask, accepted in zip(asks, kept, strict=True):
-            ask.accepted = accepted
+        return [ask for ask in asks if not ask.events]
+    for ask, accepted in zip(bringing, kept, strict=True):
+        ask.accepted = accepted
+    return asks
 
 
 def _prepare(ask: Ask, view: View, known: Mapping[str, Sequence[str]] | Problem) -> None:

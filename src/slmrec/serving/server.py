@@ -52,6 +52,15 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def settle() -> None:
+    """Let collections pass over what is loaded by now: to walk it stopped all requests for half a second each time.
+
+    To be called before anybody is told that the server is there, as it takes that long itself.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
     """Answer until SIGTERM or SIGINT; requests that are under way are answered first."""
     for name in ("uvicorn", "uvicorn.error"):
@@ -70,9 +79,6 @@ def serve(app: FastAPI, listening: socket.socket, limits: Limits) -> None:
         timeout_keep_alive=IDLE,
         timeout_graceful_shutdown=GRACE,
     )
-    # Models and libraries are here to stay: half a second at every full collection goes by without a look at them.
-    gc.collect()
-    gc.freeze()
     stopped = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more when it has stopped
     try:
         uvicorn.Server(config).run([listening])
