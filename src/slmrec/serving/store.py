@@ -171,6 +171,7 @@ class SQLiteStore(Store):
         self.path = path
         self._connections: list[sqlite3.Connection] = []
         self._local = _Local()
+        self._writing = threading.Lock()  # in turn: SQLite lets one that waits sleep while the others go on
         if not path.absolute().parent.is_dir():
             raise UserError(f"there is no folder {path.absolute().parent} to keep events in; make it first")
         try:
@@ -224,15 +225,16 @@ class SQLiteStore(Store):
 
     def _write(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
         try:
-            cursor = self._connection().cursor()
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(cursor)
-                cursor.execute("COMMIT")
-            except BaseException:
-                if cursor.connection.in_transaction:
-                    cursor.execute("ROLLBACK")
-                raise
+            with self._writing:
+                cursor = self._connection().cursor()
+                cursor.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(cursor)
+                    cursor.execute("COMMIT")
+                except BaseException:
+                    if cursor.connection.in_transaction:
+                        cursor.execute("ROLLBACK")
+                    raise
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
         return result
