@@ -137,7 +137,7 @@ def quality_against(points: Sequence[Point], floor: float | None, cost: str, uni
         axes.set_xscale("log")
         axes.set_xlim(left, right)
         axes.set_ylim(0, top)
-        for (level, model), height in zip(sorted(levels), _apart(sorted(levels), 0.075 * top), strict=True):
+        for (level, model), height in zip(sorted(levels), apart(sorted(levels), 0.075 * top), strict=True):
             start = next((point.cost for point in points if point.model == model), right)
             axes.annotate(
                 title(model),
@@ -219,7 +219,7 @@ def _marker(model: str, size: float = 7) -> dict[str, Any]:
     }
 
 
-def _apart(levels: Sequence[tuple[float, str]], gap: float) -> list[float]:
+def apart(levels: Sequence[tuple[float, str]], gap: float) -> list[float]:
     """Return heights for labels at rising levels, each at least ``gap`` above the one before it."""
     heights = [level for level, _ in levels]
     for _ in range(50):

@@ -9,12 +9,17 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
+from slmrec.report.plots import apart
 from slmrec.studies.speed_page import speed_page
 
 LEVEL = 0.05
 """Corrected p below which a difference is called one."""
+JOINED = 4
+"""Points from which a series is a line with one name, instead of points with a name each."""
+APART = 1.12
+"""Ratio of neighbours whose labels can both be read on the axis."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "slmrec",
@@ -169,26 +174,67 @@ def _plot(result: Mapping[str, Any], data: str) -> str:
 
 
 def _along(axes: Axes, models: Mapping[str, Any], axis: Mapping[str, float], title: str) -> None:
-    """Models with a place on the axis as points, the others as lines across."""
-    for name, model in models.items():
-        level, spread, colour = _level(model)
-        if name in axis:
-            axes.errorbar(axis[name], level, yerr=spread, fmt="o", color=colour, capsize=2, markersize=4)
+    """Models with a place on the axis as points, those that differ by it alone joined; the others as lines across."""
+    top = 1.12 * max(model["mean"]["NDCG@10"] for model in models.values())
+    alike: dict[str, list[str]] = {}
+    for name in sorted(axis, key=axis.__getitem__):
+        level, spread, colour = _level(models[name])
+        axes.errorbar(axis[name], level, yerr=spread, fmt="o", color=colour, capsize=2, markersize=4)
+        alike.setdefault(_without_place(name, axis[name]), []).append(name)
+    beside = []  # level, name and colour of what is named at the right
+    for series, names in alike.items():
+        levels = [_level(models[name])[0] for name in names]
+        colour = _level(models[names[-1]])[2]
+        if len(names) >= JOINED:
+            axes.plot([axis[name] for name in names], levels, color=colour, linewidth=0.8)
+            beside.append((levels[-1], series, colour))
+            continue
+        for name, level in zip(names, levels, strict=True):
             axes.annotate(name, (axis[name], level), (4, 4), textcoords="offset points", color=colour, fontsize=7)
-        else:
+    for name, model in models.items():
+        if name not in axis:
+            level, _, colour = _level(model)
             axes.axhline(level, color=colour, linewidth=0.8, linestyle=":")
-            place = axes.get_yaxis_transform()
-            axes.annotate(name, (0.01, level), xycoords=place, va="bottom", color=colour, fontsize=7)
+            beside.append((level, name, colour))
+    beside.sort()
+    heights = apart([(level, name) for level, name, _ in beside], 0.04 * top)
+    for (_, name, colour), height in zip(beside, heights, strict=True):
+        axes.annotate(
+            name,
+            (1, height),
+            (4, 0),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=7,
+            annotation_clip=False,
+        )
     places = sorted(set(axis.values()))
     if len(places) > 1 and places[0] > 0:
         axes.set_xscale("log")
-        axes.set_xticks(places)
+        axes.set_xticks(_readable(places))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_locator(NullLocator())
     axes.margins(x=0.12)
-    axes.set_ylim(0, 1.12 * max(model["mean"]["NDCG@10"] for model in models.values()))
+    axes.set_ylim(0, top)
     axes.set_xlabel(title)
     axes.set_ylabel("test NDCG@10")
+
+
+def _without_place(name: str, place: float) -> str:
+    """A name with an ellipsis for its place on the axis, the last number that is it."""
+    parts = re.split(rf"\b{place:g}\b", name)
+    return "…".join([f"{place:g}".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else name
+
+
+def _readable(places: list[float]) -> list[float]:
+    """Those of rising places that do not run into one another on a logarithmic axis, the last among them."""
+    kept: list[float] = []
+    for place in reversed(places):
+        if not kept or kept[-1] / place >= APART:
+            kept.append(place)
+    return kept[::-1]
 
 
 def _levels(axes: Axes, models: Mapping[str, Any]) -> None:
@@ -216,8 +262,11 @@ def _frontier(axes: Axes, models: Mapping[str, Any]) -> None:
             best = level
             axes.annotate(name, (timed[name], level), (4, 4), textcoords="offset points", color=colour, fontsize=7)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.margins(x=0.3, y=0.15)
+    left, right = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if right / left > 50 else (1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())  # its labels would be in TeX
+    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_xlabel("one request on one thread, ms")
     axes.set_ylabel("test NDCG@10")
 

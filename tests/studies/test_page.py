@@ -1,0 +1,46 @@
+"""The plots of a study's page, read back from their SVG."""
+
+import re
+
+import pytest
+
+from slmrec.studies.page import _plot
+
+
+def plotted(axis, levels):
+    """The texts of a plot of models at these levels, of which each takes a millisecond more than the one before."""
+    models = {
+        name: {
+            "kind": "sasrec",
+            "mean": {"NDCG@10": level, "request_ms": 2.0 + place},
+            "sd": None,
+            "seeds": {"0": {"NDCG@10": level}},
+        }
+        for place, (name, level) in enumerate(levels.items())
+    }
+    svg = _plot({"axis": axis, "axis_title": "layers", "data": {"d": {"models": models}}}, "d")
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+def test_what_differs_by_its_place_alone_is_named_once():
+    depths = (1, 2, 4, 8, 16, 28, 29, 30)
+    axis = {f"{depth} layers": float(depth) for depth in depths}
+    axis |= {f"30 layers, read after {depth}": float(depth) for depth in depths[:-1]}
+    texts = plotted(axis, {name: 0.1 for name in axis} | {"SASRec": 0.1})
+    named = [text for text in texts if "layers" in text and text != "layers"]
+    assert sorted(named) == ["30 layers, read after …", "… layers"]
+    assert "SASRec" in texts
+    assert [text for text in texts if text in ("16", "28", "29", "30")] == ["16", "30"]  # no two on each other
+
+
+def test_a_few_points_keep_their_names():
+    texts = plotted({"1 block": 1.0, "2 blocks": 2.0, "4 blocks": 4.0}, dict.fromkeys(("1 block", "2 blocks"), 0.1))
+    assert {"1 block", "2 blocks"} <= set(texts)
+    assert not [text for text in texts if "…" in text]
+
+
+@pytest.mark.parametrize("models", [1, 3, 6, 16, 150])
+def test_times_are_told_in_plain_numbers(models):
+    texts = plotted({}, {f"m{place}": 0.1 for place in range(models)})
+    assert not [text for text in texts if "\\" in text or "$" in text]
+    assert [text for text in texts if re.fullmatch(r"[\d.]+", text)]
