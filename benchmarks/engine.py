@@ -10,7 +10,9 @@ unless it is named. Nothing else should run meanwhile.
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,8 +22,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import polars as pl
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from published import SLOTS, published_layout
@@ -336,28 +339,57 @@ def index(data: Dataset) -> dict[str, Any]:
 
 
 def batch(data: Dataset) -> dict[str, Any]:
-    """`score`: Parquet in, Parquet out."""
+    """`score`, Parquet in, Parquet out, as a process of its own; and its rate beside `top_k` of the same histories."""
     result: dict[str, Any] = {}
-    ids = data.catalogue.frame["item_id"].to_numpy()
     histories = test_histories(data)
+    ids = data.catalogue.frame["item_id"].to_numpy()
     rng = np.random.default_rng(0)
-    for kind, model, sizes in (
-        ("engine, 4 layers", llm(data, 4), (1_000, 10_000, 50_000)),
-        ("SASRec, 64 wide", small_sasrec(data), (1_000, 10_000, 100_000, 1_000_000)),
+    for kind, model, compared, sizes in (
+        ("engine, 4 layers", llm(data, 4), 10_000, (1_000, 10_000)),
+        ("SASRec, 64 wide", small_sasrec(data), 100_000, (10_000, 100_000, 1_000_000)),
     ):
-        for users in sizes:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "in.parquet"
+        with tempfile.TemporaryDirectory() as folder:
+            path, saved = Path(folder) / "in.parquet", Path(folder) / "model"
+            model.save_pretrained(saved)
+            for users in sizes:
                 chosen = rng.integers(0, len(histories), size=users)
-                lists = [ids[histories[i] - 1].tolist() for i in chosen]
-                pl.DataFrame({"user_id": np.arange(users), "history": lists}).write_parquet(path)
-                del lists
-                taken = seconds(score_parquet, model, path, Path(folder) / "out", 10)
-            result[f"{kind}, {users:,} users"] = {
-                "seconds": round(taken, 2),
-                "users a second": round(users / taken, 1),
-                "memory GB": round(psutil.Process().memory_info().rss / 1e9, 2),
-            }
+                flat = np.concatenate([ids[histories[i] - 1] for i in chosen])
+                offsets = np.cumsum([0, *(len(histories[i]) for i in chosen)])
+                lists = pa.ListArray.from_arrays(offsets, pa.array(flat))
+                pq.write_table(pa.table({"user_id": np.arange(users), "history": lists}), path)
+                out = Path(folder) / f"out-{users}"
+                command = [
+                    sys.executable,
+                    "-m",
+                    "slmrec",
+                    "score",
+                    saved,
+                    "--histories",
+                    path,
+                    "--out",
+                    out,
+                    "-k",
+                    "10",
+                ]
+                started = time.perf_counter()
+                process = subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL)
+                _, status, usage = os.wait4(process.pid, 0)
+                taken = time.perf_counter() - started
+                assert status == 0
+                result[f"{kind}, {users:,} users"] = {
+                    "seconds": round(taken, 2),
+                    "users a second": round(users / taken, 1),
+                    "most memory GB": round(usage.ru_maxrss / 1e6, 2),
+                }
+                if users != compared:
+                    continue
+                rows = [histories[i] for i in chosen]
+                shares = []
+                for turn in range(3):
+                    alone = seconds(model.top_k, rows, 10)
+                    whole = seconds(score_parquet, model, path, Path(folder) / f"compared-{turn}", 10)
+                    shares.append(alone / whole)
+                result[f"{kind}, {users:,} users"]["share of top_k's rate"] = spread(shares)
     return result
 
 

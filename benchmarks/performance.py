@@ -200,16 +200,17 @@ def batch(result: dict[str, Any]) -> list[str]:
     lines = [
         "## Batch scoring",
         "",
-        "`slmrec score`: Parquet in, Parquet out, ten items a user. Memory is the process's after the run.",
+        "`slmrec score`: Parquet in, Parquet out, ten items a user, a process of its own, its start included. The "
+        "share is of the rate of the model's own `top_k` on the same histories in memory, in turns.",
         "",
-        "| | seconds | users a second | GB |",
-        "|---|---|---|---|",
+        "| | seconds | users a second | most memory, GB | share of top_k's rate |",
+        "|---|---|---|---|---|",
     ]
     for name, value in result.items():
         if isinstance(value, dict) and "seconds" in value:
-            lines.append(
-                f"| {name} | {value['seconds']:,.1f} | {value['users a second']:,.0f} | {value['memory GB']} |"
-            )
+            share = shown(value["share of top_k's rate"]) if "share of top_k's rate" in value else "–"
+            rate, memory = f"{value['users a second']:,.0f}", value["most memory GB"]
+            lines.append(f"| {name} | {value['seconds']:,.1f} | {rate} | {memory} | {share} |")
     return lines
 
 

@@ -1,31 +1,33 @@
-"""Load on `slmrec serve`, by a client in a process of its own over HTTP/1.1 with connections kept open.
+"""Load on `slmrec serve` over HTTP/1.1 with connections kept open, by wrk (Debian's package `wrk`).
 
-    python benchmarks/serving.py --model MODEL [--seconds 60] [--precision fp32|int8] [--result FILE]
+    python benchmarks/serving.py --model MODEL [--seconds 60] [--precision fp32|int8] [--load NAME]… [--result FILE]
 
-Four loads, each on a server of its own: unknown users (a 10-event history in the call) and known users (one new event
-in the call, which is kept first) by 32 clients that each wait for their answer; then three times the rate that unknown
-users reached, offered whatever comes back; and a lone client. Times are the client's. The server logs into a file, as
-one in service would. Nothing else should run meanwhile.
+Each load has a server of its own: unknown users (a 10-event history in the call) and known users (one new event in the
+call, which is kept first), 32 connections that each wait for their answer; a lone connection; and three times the rate
+that unknown users reached, offered whatever comes back, by a client of our own, as wrk asks only once it is answered.
+Times are the client's, after two seconds of warming up. The server logs into a file, as one in service would. Nothing
+else should run meanwhile.
 """
 
 import argparse
 import asyncio
 import itertools
 import json
-import multiprocessing
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import psutil
+import uvloop
 
 from slmrec.files import read_json, write_json
 from slmrec.provenance import provenance
@@ -34,9 +36,9 @@ CLIENTS = 32
 EVENTS = 10
 K = 10
 USERS = 1000
-RENEWED = 30
-"""New events after which a known user is forgotten and begins again with EVENTS, so that all stay within the window;
-that is not counted, but takes its share of the time."""
+FILLED, TURNS = 30, 32
+"""Of each `TURNS` requests about a known user the first `FILLED` bring an event; then all is deleted, and the next one
+brings EVENTS at once: so all stay within the window. In a minute or less it does not come to that."""
 RESULTS = Path(__file__).parent / "results"
 LOADS = {
     "lone": "one client, unknown users",
@@ -56,16 +58,22 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--load", action="append", choices=list(LOADS), help="only these (default: all)")
     parser.add_argument("--result", type=Path, default=Path(__file__).parent / "results" / "serving.json")
     arguments = parser.parse_args()
+    if shutil.which("wrk") is None:
+        parser.error("wrk is not installed; on Debian: apt install wrk")
     ids = _ids(arguments.model)
+    wanted = arguments.load or list(LOADS)
+    if "overload" in wanted and "unknown" not in wanted:
+        parser.error("--load overload needs --load unknown, whose rate it is three times of")
+    loads: dict[str, Callable[..., Any]] = {"lone": lone, "unknown": unknown, "known": known, "overload": overload}
     found: dict[str, Any] = {}
-    for name, load in {"lone": lone, "unknown": unknown, "known": known}.items():
-        found[name] = measured(arguments, load, ids)
-        print(name, json.dumps(found[name]), file=sys.stderr, flush=True)
-    rate = OFFERED * found["unknown"]["recommendations/s"]
-    found["overload"] = measured(arguments, overload, ids, rate)
-    print("overload", json.dumps(found["overload"]), file=sys.stderr, flush=True)
+    for name in LOADS:
+        if name in wanted:
+            rate = OFFERED * found["unknown"]["recommendations/s"] if name == "overload" else None
+            found[name] = measured(arguments, loads[name], ids, rate)
+            print(name, json.dumps(found[name]), file=sys.stderr, flush=True)
     facts = {
         "model": read_json(
             arguments.model / ("manifest.json" if _is_bundle(arguments.model) else "config.json"), "model"
@@ -81,32 +89,32 @@ def main() -> None:
     write_json(arguments.result, facts | found | {"provenance": provenance()})
 
 
-def measured(arguments: argparse.Namespace, load: Callable[..., Awaitable[Any]], ids: list[Any], *given: float) -> Any:
+def measured(arguments: argparse.Namespace, load: Callable[..., Any], ids: list[Any], rate: float | None) -> Any:
     """One load on a fresh server: what the client saw, and the server's memory meanwhile."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
         command = [sys.executable, "-m", "slmrec", "serve", str(arguments.model), "--port", "0"]
         command += ["--precision", arguments.precision, "--store", f"{folder}/events.sqlite"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        memory: list[int] = []
         try:
             assert server.stdout is not None
             said = server.stdout.readline()
             if not said:
                 raise SystemExit(f"the server did not start: {(Path(folder) / 'log').read_text()}")
             port = int(said.strip().rsplit(":", 1)[1])
-            results: Any = multiprocessing.Queue()
-            client = multiprocessing.Process(
-                target=_client, args=(load, port, ids, arguments.seconds, given, results), daemon=True
-            )
-            client.start()
-            watched, memory = psutil.Process(server.pid), []
-            before = sum(watched.cpu_times()[:2])
-            while results.empty():
-                memory.append(round(watched.memory_info().rss / 2**20))
-                time.sleep(max(1.0, arguments.seconds / 60))
-                if not client.is_alive() and results.empty():
-                    raise SystemExit("the client failed")
-            seen = results.get()
-            seen["server CPU s"] = round(sum(watched.cpu_times()[:2]) - before, 1)
+            watched, done = psutil.Process(server.pid), threading.Event()
+
+            def watch() -> None:
+                while not done.wait(max(1.0, arguments.seconds / 60)):
+                    memory.append(round(watched.memory_info().rss / 2**20))
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            try:
+                seen = load(port, ids, arguments.seconds, *([] if rate is None else [rate]))
+            finally:
+                done.set()
+                watcher.join()
         finally:
             server.terminate()
             server.wait()
@@ -114,62 +122,109 @@ def measured(arguments: argparse.Namespace, load: Callable[..., Awaitable[Any]],
     return seen | {"memory MB": memory[::every]}
 
 
-def _client(
-    load: Callable[..., Awaitable[Any]],
-    port: int,
-    ids: list[Any],
-    seconds: float,
-    given: tuple[float, ...],
-    results: Any,
-) -> None:
-    import uvloop
-
-    results.put(uvloop.run(load(port, ids, seconds, *given)))
-
-
 # -- the loads --------------------------------------------------------------------------------------------------
 
 
-async def lone(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
+def lone(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
     """One client with unknown users."""
-    return await _closed(port, min(seconds, 10), 1, lambda connection, drawn: _unknown(connection, drawn, ids))
+    return _wrk(port, _UNKNOWN, ids, min(seconds, 10), 1)
 
 
-async def unknown(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
+def unknown(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
     """Clients with unknown users."""
-    return await _closed(port, seconds, CLIENTS, lambda connection, drawn: _unknown(connection, drawn, ids))
+    return _wrk(port, _UNKNOWN, ids, seconds, CLIENTS)
 
 
-async def known(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
+def known(port: int, ids: list[Any], seconds: float) -> dict[str, Any]:
     """Clients with known users: one new event, and the recommendation after it."""
-    numbers = itertools.count()
-    first = await Connection.open(port)
-    started = random.Random(0)
 
-    async def begin(connection: Connection, user: int) -> None:
-        events = [{"event_id": next(numbers), "item_id": item} for item in started.sample(ids, EVENTS)]
-        await connection.ask("DELETE", f"/users/u{user}", {})
-        await connection.ask("POST", f"/users/u{user}/events", {"events": events})
-        await connection.ask("POST", "/recommend", {"user": f"u{user}", "k": K})
+    async def begin() -> None:
+        drawn, users = random.Random(0), iter(range(USERS))
 
-    for user in range(USERS):
-        await begin(first, user)
-    turn = itertools.count()
+        async def client() -> None:
+            connection = await Connection.open(port)
+            for user in users:
+                events = [
+                    {"event_id": f"b{place}", "item_id": item} for place, item in enumerate(drawn.sample(ids, EVENTS))
+                ]
+                await connection.ask("POST", f"/users/u{user}/events", {"events": events})
+                await connection.ask("POST", "/recommend", {"user": f"u{user}", "k": K})
 
-    async def before(connection: Connection) -> int:
-        turns, user = divmod(next(turn), USERS)
-        if (turns + user) % RENEWED == 0:  # a few at a time
-            await begin(connection, user)
-        return user
+        await asyncio.gather(*(client() for _ in range(CLIENTS)))
 
-    async def one(connection: Connection, drawn: random.Random, user: int) -> int:
-        event = {"event_id": next(numbers), "item_id": drawn.choice(ids)}
-        return (await connection.ask("POST", "/recommend", {"user": f"u{user}", "events": [event], "k": K}))[0]
-
-    return await _closed(port, seconds, CLIENTS, one, before)
+    uvloop.run(begin())
+    return _wrk(port, _KNOWN, ids, seconds, CLIENTS)
 
 
-async def overload(port: int, ids: list[Any], seconds: float, rate: float) -> dict[str, Any]:
+def overload(port: int, ids: list[Any], seconds: float, rate: float) -> dict[str, Any]:
+    """Requests at a rate, whatever comes back."""
+    return uvloop.run(_offered(port, ids, seconds, rate))
+
+
+_LUA = """
+local function event(name) return '{"event_id":"' .. name .. '","item_id":' .. ids[math.random(#ids)] .. '}' end
+local json = {["content-type"] = "application/json"}
+local function ask(method, path, body) return wrk.format(method, path, json, body) end
+local n = 0
+function init(arguments) n = tonumber(arguments[1]) math.randomseed(n) end
+function done(summary, latency)
+    local e = summary.errors
+    io.write(string.format('{"requests": %d, "seconds": %f, "refused": %d, "broken": %d, '
+        .. '"p50 ms": %.2f, "p99 ms": %.2f, "most ms": %.2f}\\n', summary.requests, summary.duration / 1e6, e.status,
+        e.connect + e.read + e.write + e.timeout, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+        latency.max / 1e3))
+end
+"""
+_UNKNOWN = """
+function request()
+    local history = {}
+    for place = 1, EVENTS do history[place] = ids[math.random(#ids)] end
+    return ask("POST", "/recommend", '{"k":' .. K .. ',"history":[' .. table.concat(history, ",") .. ']}')
+end
+"""
+_KNOWN = """
+function request()
+    local user, turn = "u" .. n % USERS, math.floor(n / USERS) % TURNS
+    n = n + 1
+    if turn == FILLED then return ask("DELETE", "/users/" .. user, "") end
+    local events = {}
+    for place = 1, turn > FILLED and EVENTS or 1 do events[place] = event(n .. "-" .. place) end
+    local body = '"events":[' .. table.concat(events, ",") .. ']'
+    return ask("POST", "/recommend", '{"k":' .. K .. ',"user":"' .. user .. '",' .. body .. '}')
+end
+"""
+
+
+def _wrk(port: int, script: str, ids: list[Any], seconds: float, clients: int) -> dict[str, Any]:
+    """What wrk saw of one load."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "load.lua"
+        named = {"EVENTS": EVENTS, "K": K, "USERS": USERS, "FILLED": FILLED, "TURNS": TURNS}
+        constants = "".join(f"local {name} = {value}\n" for name, value in named.items())
+        quoted = ",".join(f"[==[{json.dumps(item)}]==]" for item in ids)
+        path.write_text(f"{constants}local ids = {{{quoted}}}\n{_LUA}{script}")
+        command = ["wrk", "--threads", "1", "--connections", str(clients), "--script", str(path), "--timeout", "10s"]
+        first = 0
+        for duration in (2, round(seconds)):  # to warm up, then to count
+            url = f"http://127.0.0.1:{port}"
+            ran = subprocess.run(
+                [*command, "--duration", f"{duration}s", url, "--", str(first)],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            time.sleep(1)  # until what was under way at the end is out of the queue
+            found = json.loads(ran.stdout.splitlines()[-1])
+            first = found["requests"] + clients  # those that were under way at the end never came back
+    return {
+        "recommendations/s": round((found["requests"] - found["refused"]) / found["seconds"], 1),
+        "refused": found["refused"],
+        "broken": found["broken"],
+        **{name: found[name] for name in ("p50 ms", "p99 ms", "most ms")},
+    }
+
+
+async def _offered(port: int, ids: list[Any], seconds: float, rate: float) -> dict[str, Any]:
     """Requests at a rate, on a connection that is free, or a new one where none is."""
     free: list[Connection] = []
     taken: dict[int, list[float]] = {}
@@ -217,39 +272,6 @@ async def _unknown(connection: "Connection", drawn: random.Random, ids: list[Any
     return status
 
 
-async def _closed(
-    port: int,
-    seconds: float,
-    clients: int,
-    one: Callable[..., Awaitable[int]],
-    before: Callable[["Connection"], Awaitable[int]] | None = None,
-) -> dict[str, Any]:
-    """Clients that ask again as soon as they have their answer; the first two seconds warm up.
-
-    What `before` does is not timed; what it returns is given to `one`.
-    """
-    statuses: Counter[int] = Counter()
-    taken: list[float] = []
-    began = time.perf_counter() + 2.0
-
-    async def client(number: int) -> None:
-        connection, drawn = await Connection.open(port), random.Random(number)
-        while time.perf_counter() < began + seconds:
-            given = [await before(connection)] if before else []
-            started = time.perf_counter()
-            status = await one(connection, drawn, *given)
-            if started >= began:
-                statuses[status] += 1
-                taken.append(time.perf_counter() - started)
-
-    await asyncio.gather(*(client(number) for number in range(clients)))
-    return {
-        "recommendations/s": round(statuses[200] / (time.perf_counter() - began), 1),
-        "statuses": {str(status): count for status, count in sorted(statuses.items())},
-        **_quantiles(taken),
-    }
-
-
 def _quantiles(seconds: list[float]) -> dict[str, float]:
     if not seconds:
         return {}
@@ -292,7 +314,8 @@ def _ids(folder: Path) -> list[Any]:
 
 def block() -> list[str]:
     """The table of docs/tasks/serve.md, from the results that there are."""
-    found = [read_json(path, "result") for path in sorted(RESULTS.glob("serving*.json"))]
+    steady = "serving-ten-minutes.json"
+    found = [read_json(path, "result") for path in sorted(RESULTS.glob("serving*.json")) if path.name != steady]
     if not found:
         return ["Not measured yet: `python benchmarks/serving.py --help`."]
     lines = [
@@ -302,6 +325,8 @@ def block() -> list[str]:
     for result in found:
         name = f"{result['model']['model_type']}, {result['precision']}"
         for load, title in LOADS.items():
+            if load not in result:
+                continue
             told = result[load]
             times = told.get("answered", told)
             rate = told.get("recommendations/s", told.get("answered/s"))
@@ -319,9 +344,25 @@ def block() -> list[str]:
         f"{machine['cores']} cores ({machine['cpu']}), "
         + ", ".join(f"{one['seconds']:.0f} s a load ({one['model']['model_type']})" for one in found)
         + ". A known user's recommendation follows one new event, which is on the disk first.",
+        *_steadiness(read_json(RESULTS / steady, "result")),
+    ]
+
+
+def _steadiness(result: dict[str, Any]) -> list[str]:
+    """What became of the memory in a long run of known users."""
+    told = result["known"]
+    memory = told["memory MB"]
+    minute = len(memory) * 60 / result["seconds"]
+    early, late = memory[round(minute) : round(3 * minute)], memory[-round(2 * minute) :]
+    model = f"{result['model']['model_type']}, {result['precision']}"
+    return [
+        "",
+        f"{result['seconds'] / 60:.0f} minutes of known users ({model}): {told['recommendations/s']:,.0f} requests/s, "
+        f"of {TURNS} of which one deletes what is kept of its user; p99 {told['p99 ms']:.0f} ms; {told['refused']} "
+        f"refused, {told['broken']} broken. Memory: {min(early)} to {max(early)} MB in the second and third minute, "
+        f"{min(late)} to {max(late)} MB in the last two.",
     ]
 
 
 if __name__ == "__main__":
-    multiprocessing.set_start_method("spawn")
     main()

@@ -4,8 +4,10 @@ A shard is written whole or not at all and covers a fixed range of the input's r
 goes on with the next one and ends with the very same files.
 """
 
+import ctypes
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -75,11 +77,20 @@ def score_parquet(
             with whole_file(shard) as scratch:
                 write_parquet(found, scratch)
             users += int((found["rank"] == 1).sum())
+            _give_back()
         done += len(frame)
         if progress:
             progress(done, file.metadata.num_rows, "scoring")
     write_json(out / MARKER, job | {"users": users, "complete": True})
     return users
+
+
+def _give_back() -> None:
+    """Return freed memory to the system: glibc keeps pieces between what lives, some 50 MB more with every shard."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        if trim is not None:
+            trim(0)
 
 
 def _digest(path: Path) -> str:

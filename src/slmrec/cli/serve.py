@@ -59,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--queue",
         type=count,
-        default=40,
+        default=32,
         metavar="N",
         help="requests at once; more are told to wait (default: %(default)s)",
     )

@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, PlainTextResponse
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from slmrec.errors import UserError
@@ -33,6 +34,7 @@ EVENTS_QUEUE = 1024
 REFRESH = 2.0
 """Seconds between looks at what other servers changed."""
 Call = Callable[[], Any]
+Sent = TypeVar("Sent", bound=BaseModel)
 
 
 def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_key: str | None = None) -> FastAPI:
@@ -115,14 +117,6 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
     )
     app.state.admission = admission = Admission(lambda: worker.full, metrics)
     pages = _pages(Path(str(files("slmrec"))) / "page")
-    app.add_middleware(
-        Guard,
-        limits=limits,
-        api_key=api_key,
-        admission=admission,
-        metrics=metrics,
-        public=frozenset({"/", "/health", "/ready", "/openapi.json", *pages}),
-    )
 
     # -- how it is --------------------------------------------------------------------------------------------
 
@@ -401,6 +395,15 @@ def create_app(fleet: Fleet, store: Store, *, limits: Limits | None = None, api_
         headers = dict(error.headers or {})
         return Problem(error.status_code, code, f"{said}; /openapi.json tells what there is").response(headers)
 
+    app.add_middleware(
+        Guard,
+        limits=limits,
+        api_key=api_key,
+        admission=admission,
+        metrics=metrics,
+        public=frozenset({"/", "/health", "/ready", "/openapi.json", *pages}),
+        direct={("POST", "/recommend"): _direct(schema.RecommendBody, recommend_one)},
+    )
     return app
 
 
@@ -427,6 +430,22 @@ def _told(answer: Any = None, *statuses: int, key: bool = True) -> dict[int | st
     for status in sorted({*statuses, 503, *((401,) if key else ())}):
         told[status] = {"model": schema.ErrorAnswer, "description": _SAID[status]}
     return told
+
+
+def _direct(
+    schema: type[Sent], answer: Callable[[Sent], Awaitable[Response]]
+) -> Callable[[bytes], Awaitable[Response]]:
+    """A route's function, called with the body as it came."""
+
+    async def call(body: bytes) -> Response:
+        try:
+            sent = schema.model_validate_json(body)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            raise malformed({**one, "loc": ("body", *one["loc"])} for one in found) from None
+        return await answer(sent)
+
+    return call
 
 
 def _pages(folder: Path) -> dict[str, Path]:
