@@ -125,7 +125,7 @@ def open_page(chromium, api) -> Iterator[Any]:
 
     def open_it(address: str, expected: tuple[str, ...] = (), **context: Any) -> Any:
         page = chromium.new_context(**context).new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(20_000)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

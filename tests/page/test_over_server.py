@@ -223,6 +223,17 @@ def test_another_model_is_chosen(open_page, api, fake):
     assert listed(page) == best(fake, HISTORY, model="sasrec")
 
 
+def test_an_address_changed_in_the_open_page_is_followed(open_page, api, fake):
+    page = open_page(api + START, expected=("Failed to load",))
+    listed(page)
+    assert settled(page, lambda: page.goto(f"{api}#h=6&h=7&m=sasrec")) == best(fake, ["6", "7"], model="sasrec")
+    assert page.input_value("#model") == "sasrec"
+    assert settled(page, lambda: page.keyboard.press("Control+z")) == best(fake, HISTORY, model="sasrec")
+    page.evaluate("location.hash = '#h=6&h=no-such'")
+    page.wait_for_selector("#banner:has-text('1 title of the address is not in this catalogue')")
+    assert listed(page) == best(fake, ["6"], model="sasrec")
+
+
 def test_a_new_item_is_added_by_its_description(open_page, api, fake):
     page = open_page(api + START)
     listed(page)

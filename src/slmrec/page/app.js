@@ -72,6 +72,21 @@ async function start() {
   if (!choices.history.length) refresh();
 }
 
+/** Take up an address that was changed while the page is open: a link pasted, a bookmark. */
+function follow(hash) {
+  const { ids, model } = fromAddress(hash);
+  if (!page.backend || !ids.length || hash === toAddress(choices.ids, page.model)) return;
+  if (page.backend.models.some(({ name }) => name === model)) choose(model);
+  restore(ids);
+}
+
+function choose(model) {
+  page.model = model;
+  byId("model").value = model;
+  facts();
+  filters().then(controls);
+}
+
 /** Start from the ids of the address; those the catalogue does not know are left out, and that is said. */
 async function restore(ids) {
   const items = await Promise.all(ids.map((id) => page.backend.item(id).catch(() => null)));
@@ -357,11 +372,10 @@ byId("restore").addEventListener("click", () => {
   byId("reverse").focus();
 });
 byId("model").addEventListener("change", (event) => {
-  page.model = event.target.value;
-  facts();
-  filters().then(controls);
+  choose(event.target.value);
   refresh();
 });
+addEventListener("hashchange", (event) => follow(new URL(event.newURL).hash));
 addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea");
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.shiftKey && !typing) {
