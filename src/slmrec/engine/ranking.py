@@ -13,6 +13,7 @@ ITEMS = 16_384
 """Items scored together: a block of scores is 16 MB, near the caches; few users take up to eight times as many."""
 
 
+@torch.no_grad()
 def top_k(
     vectors: Tensor,
     table: Tensor,
@@ -34,15 +35,16 @@ def top_k(
         (B, k) scores, best first, and (B, k) rows of the table. A place that no item is left for has the score -inf.
     """
     rows = _rows(allowed, table.device)
+    room = vectors.new_empty(USERS * ITEMS)  # for every block's scores: to ask for it anew costs a quarter of the time
     found = [
-        _top_k(vectors[i : i + USERS], table, k, excluded[i : i + USERS] if excluded else None, rows)
+        _top_k(vectors[i : i + USERS], table, k, excluded[i : i + USERS] if excluded else None, rows, room)
         for i in range(0, len(vectors), USERS)
     ]
     return torch.cat([scores for scores, _ in found]), torch.cat([items for _, items in found])
 
 
 def _top_k(
-    vectors: Tensor, table: Tensor, k: int, excluded: Sequence[np.ndarray] | None, rows: Tensor | None
+    vectors: Tensor, table: Tensor, k: int, excluded: Sequence[np.ndarray] | None, rows: Tensor | None, room: Tensor
 ) -> tuple[Tensor, Tensor]:
     count = len(table) if rows is None else len(rows)
     width = ITEMS * min(8, max(1, USERS // len(vectors)))
@@ -55,7 +57,8 @@ def _top_k(
     for start in range(0, count, width):
         end = min(start + width, count)
         block = table[start:end] if rows is None else table[rows[start:end]]
-        scores = vectors @ block.T  # (B, block)
+        scores = room[: len(vectors) * len(block)].view(len(vectors), len(block))
+        torch.mm(vectors, block.T, out=scores)
         low, high = 0, len(out)
         if count > width:
             low, high = torch.searchsorted(out, torch.tensor([start, end], device=out.device)).tolist()

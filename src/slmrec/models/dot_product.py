@@ -54,7 +54,8 @@ class DotProductRecommender(Recommender):
 
     def _encode(self, histories: Sequence[np.ndarray]) -> Tensor:
         """`encode` of histories of which none is empty."""
-        rows = [torch.from_numpy(history[-self.config.max_length :].astype(np.int64)) for history in histories]
+        longest = self.config.max_length
+        rows = [torch.from_numpy(history[-longest:].astype(np.int64)) for history in histories]
         batches = list(like_lengths([len(row) for row in rows], TOKENS))
         found = []
         for batch in batches:
