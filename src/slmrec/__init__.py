@@ -8,14 +8,26 @@ if TYPE_CHECKING:
     from slmrec.engine import UserStates
     from slmrec.errors import UserError
     from slmrec.evaluation import compare, evaluate
-    from slmrec.models import BERT4Rec, Caser, ESASRec, GRU4Rec, ItemKNN, Popularity, SASRec, SLMRec, load
+    from slmrec.models import (
+        BERT4Rec,
+        Caser,
+        ESASRec,
+        GRU4Rec,
+        ItemKNN,
+        Popularity,
+        SASRec,
+        SequentialRules,
+        SLMRec,
+        TextKNN,
+        load,
+    )
     from slmrec.scoring import score_parquet
     from slmrec.training.train import (
         distill,
         distill_scores,
         train_classic,
-        train_item_knn,
         train_llm,
+        train_neighbours,
         train_popularity,
     )
 
@@ -33,6 +45,8 @@ _HOME = {
         "Popularity",
         "SASRec",
         "SLMRec",
+        "SequentialRules",
+        "TextKNN",
         "load",
     ),
     "slmrec.scoring": ("score_parquet",),
@@ -40,7 +54,7 @@ _HOME = {
         "distill",
         "distill_scores",
         "train_classic",
-        "train_item_knn",
+        "train_neighbours",
         "train_llm",
         "train_popularity",
     ),
@@ -58,6 +72,8 @@ __all__ = [
     "Preparation",
     "SASRec",
     "SLMRec",
+    "SequentialRules",
+    "TextKNN",
     "UserError",
     "UserStates",
     "compare",
@@ -67,8 +83,8 @@ __all__ = [
     "load",
     "score_parquet",
     "train_classic",
-    "train_item_knn",
     "train_llm",
+    "train_neighbours",
     "train_popularity",
 ]
 

@@ -32,8 +32,8 @@ from slmrec.training.train import (
     distill_scores,
     student_shape,
     train_classic,
-    train_item_knn,
     train_llm,
+    train_neighbours,
     train_popularity,
 )
 
@@ -214,7 +214,7 @@ class _Job:
         if not (self.out / "popularity").exists():
             train_popularity(data, self.out / "popularity")
         if not (self.out / "item_knn").exists():
-            train_item_knn(data, self.recipe.item_knn, self.out / "item_knn")
+            train_neighbours(data, self.recipe.item_knn, self.out / "item_knn")
         return train_classic(data, self.recipe.sasrec, self.out / "sasrec", self._progress)
 
     def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> Recommender:

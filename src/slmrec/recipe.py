@@ -20,7 +20,9 @@ from slmrec.training.options import (
     ItemKNNOptions,
     LLMOptions,
     SASRecOptions,
+    SequentialRulesOptions,
     StudentOptions,
+    TextKNNOptions,
     block_ends,
 )
 
@@ -46,6 +48,10 @@ class Recipe:
     """How the one teaches the other."""
     item_knn: ItemKNNOptions = field(default_factory=ItemKNNOptions)
     """Items of users who share items; nothing is trained."""
+    sequential_rules: SequentialRulesOptions = field(default_factory=SequentialRulesOptions)
+    """Items that come soon after each other; nothing is trained."""
+    text_knn: TextKNNOptions = field(default_factory=TextKNNOptions)
+    """Items whose texts are alike; nothing is trained."""
     gru4rec: GRU4RecOptions = field(default_factory=GRU4RecOptions)
     """A recurrent network."""
     caser: CaserOptions = field(default_factory=CaserOptions)

@@ -22,14 +22,14 @@ from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.pipeline import Monitor
 from slmrec.recipe import override
-from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions
+from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions
 from slmrec.training.train import train
 
 if TYPE_CHECKING:
     import optuna
 
 METRIC = "NDCG@10"
-Options = ClassicOptions | ItemKNNOptions | LLMOptions
+Options = ClassicOptions | NeighboursOptions | LLMOptions
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ _CLASSIC: dict[str, Range | Choice] = {
 _TRANSFORMER = _CLASSIC | {"num_blocks": (1, 2, 3), "num_heads": (1, 2, 4)}
 SPACES: dict[str, dict[str, Range | Choice]] = {
     "item_knn": {"neighbours": (20, 50, 100, 200, 400), "shrinkage": Range(0.0, 20.0), "decay": Range(0.3, 1.0)},
+    "sequential_rules": {"neighbours": (20, 50, 100, 200, 400), "window": (1, 2, 3, 5, 10), "decay": Range(0.3, 1.0)},
+    "text_knn": {
+        "neighbours": (20, 50, 100, 200, 400),
+        "temperature": Range(0.02, 0.5, log=True),
+        "decay": Range(0.3, 1.0),
+    },
     "gru4rec": _CLASSIC | {"state_size": (64, 128, 256), "num_layers": (1, 2)},
     "caser": _CLASSIC | {"window": (3, 5, 7), "horizontal_filters": (8, 16, 32), "vertical_filters": (2, 4, 8)},
     "bert4rec": _TRANSFORMER | {"mask_share": Range(0.1, 0.6)},

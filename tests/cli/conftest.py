@@ -122,5 +122,5 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*_, **__):
         raise AssertionError("it went on to train")
 
-    for name in ("train_popularity", "train_item_knn", "train_classic", "train_llm", "distill"):
+    for name in ("train_popularity", "train_neighbours", "train_classic", "train_llm", "distill"):
         monkeypatch.setattr(f"slmrec.training.train.{name}", train)

@@ -12,7 +12,7 @@ from slmrec.evaluation import evaluate
 from slmrec.models import ItemKNN, Popularity, item_knn, load
 from slmrec.scoring import score_parquet
 from slmrec.training.options import ItemKNNOptions
-from slmrec.training.train import train_item_knn
+from slmrec.training.train import train_neighbours
 
 TRAIN = {"u1": "abc", "u2": "abb", "u3": "bcd", "u4": "ad"}
 """Items of four users' training events; two more of each are set aside."""
@@ -74,7 +74,7 @@ def test_similarities_are_scikit_learns_cosines(pairs, monkeypatch):
 
 def test_recommends_compares_and_comes_back_from_its_folder(data, tmp_path):
     options = ItemKNNOptions(neighbours=2, shrinkage=0.0, decay=0.5)
-    made = train_item_knn(data, options, tmp_path / "m")
+    made = train_neighbours(data, options, tmp_path / "m")
     model = load(tmp_path / "m")
     assert isinstance(model, ItemKNN)
     assert scores(model, "abc") == scores(made, "abc")
@@ -88,7 +88,7 @@ def test_recommends_compares_and_comes_back_from_its_folder(data, tmp_path):
     assert similar["score"].to_list() == pytest.approx([2 / 6**0.5, 1 / 2])
     assert similar["rank"].to_list() == [1, 2]
     assert model.parameter_counts()["trained"] == 2 * 4  # a to d have two each
-    with pytest.raises(UserError, match="knows items by their ids alone"):
+    with pytest.raises(UserError, match="has no item table with text"):
         model.add_items(pl.DataFrame({"item_id": ["n"]}))
     with pytest.raises(UserError, match="a model of kind popularity does not compare items"):
         Popularity.from_data(data).similar_items(["c"])

@@ -141,7 +141,7 @@ class TestNewItems:
             model.add_items(pl.DataFrame({"id": ["n"]}))
         options = SASRecOptions(hidden_size=8, num_blocks=1, training=TrainingOptions(epochs=1))
         plain = train_classic(cycle, options, tmp_path / "plain")
-        with pytest.raises(UserError, match="knows items by their ids alone"):
+        with pytest.raises(UserError, match="has no item table with text"):
             plain.add_items(wide)
 
     def test_the_command_adds_them(self, model, tmp_path, capsys):
@@ -250,7 +250,7 @@ class TestLowRank:
         again = load(tmp_path / "low")
         torch.testing.assert_close(again.score(history), low.score(history))
         torch.testing.assert_close(model.with_low_rank_items(7).score(history), before, rtol=0.5, atol=0.5)
-        with pytest.raises(UserError, match="knows items by their ids alone"):
+        with pytest.raises(UserError, match="has no item table with text"):
             again.add_items(pl.DataFrame({"item_id": ["n"], "vector": [[1.0, 0, 0, 0]]}))
 
     def test_ids_of_low_rank_train_and_new_items_come_by_text(self, table):

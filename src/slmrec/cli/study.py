@@ -11,7 +11,10 @@ from slmrec.cli.progress import watching
 from slmrec.files import read_json, write_text
 from slmrec.studies.names import STUDIES
 
-SECTIONS = ("sasrec", "gru4rec", "caser", "bert4rec", "esasrec", "item_knn", "teacher", "student", "distillation")
+SECTIONS = (
+    *("item_knn", "sequential_rules", "text_knn", "gru4rec", "caser", "bert4rec", "sasrec", "esasrec"),
+    *("teacher", "student", "distillation"),
+)
 EXAMPLES = """\
 examples:
   slmrec study ablation --data data/ml-100k --seeds 3 --out studies

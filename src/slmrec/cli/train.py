@@ -11,6 +11,8 @@ from slmrec.cli.progress import watching
 KINDS = {
     "popularity": "the items that occur most often: the floor",
     "item-knn": "items that the history's users also have, recent ones counting most",
+    "sequential-rules": "items that come soon after those of the history",
+    "text-knn": "items whose text is like that of the history's items",
     "gru4rec": "a recurrent network over items",
     "caser": "convolutions over the last few items",
     "bert4rec": "a transformer that sees both sides of an item left out",
@@ -67,6 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
     from slmrec.data import Dataset
     from slmrec.models.backbone import check_backbone
     from slmrec.training.cost import classic_cost, llm_cost
+    from slmrec.training.options import ClassicOptions
     from slmrec.training.train import train
 
     data = Dataset.load(arguments.data)
@@ -80,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         if kind == "llm":
             config = check_backbone(options.backbone, options.layers, progress.say)
             progress.say(f"to train: {llm_cost(data, options, config)}")
-        elif kind not in ("popularity", "item-knn"):
+        elif isinstance(options, ClassicOptions):
             progress.say(f"to train: {classic_cost(data, options)}")
         train(data, options, out, table, progress.progress)
     print(show.training(out))

@@ -9,13 +9,29 @@ from slmrec.models.esasrec import ESASRec, ESASRecConfig
 from slmrec.models.folder import kind_of_folder
 from slmrec.models.gru4rec import GRU4Rec, GRU4RecConfig
 from slmrec.models.item_knn import ItemKNN, ItemKNNConfig
+from slmrec.models.neighbours import Neighbours
 from slmrec.models.popularity import Popularity
 from slmrec.models.residual import Residual, ResidualConfig
 from slmrec.models.sasrec import SASRec, SASRecConfig
+from slmrec.models.sequential_rules import SequentialRules, SequentialRulesConfig
 from slmrec.models.slmrec import SLMRec, SLMRecConfig
+from slmrec.models.text_knn import TextKNN, TextKNNConfig
 
 KINDS: dict[str, type[Recommender]] = {
-    cls.kind: cls for cls in (Popularity, ItemKNN, GRU4Rec, Caser, BERT4Rec, SASRec, ESASRec, SLMRec, Residual)
+    cls.kind: cls
+    for cls in (
+        Popularity,
+        ItemKNN,
+        SequentialRules,
+        TextKNN,
+        GRU4Rec,
+        Caser,
+        BERT4Rec,
+        SASRec,
+        ESASRec,
+        SLMRec,
+        Residual,
+    )
 }
 
 
@@ -43,6 +59,7 @@ __all__ = [
     "GRU4RecConfig",
     "ItemKNN",
     "ItemKNNConfig",
+    "Neighbours",
     "Popularity",
     "Recommender",
     "Residual",
@@ -51,5 +68,9 @@ __all__ = [
     "SASRecConfig",
     "SLMRec",
     "SLMRecConfig",
+    "SequentialRules",
+    "SequentialRulesConfig",
+    "TextKNN",
+    "TextKNNConfig",
     "load",
 ]

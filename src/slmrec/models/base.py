@@ -220,13 +220,13 @@ class Recommender(PreTrainedModel):
                 are kept as attributes.
 
         Raises:
-            UserError: the model knows items by their ids alone, or an id is known, stands there twice, or has no text.
+            UserError: the model has no item table with text, or an id is known, stands there twice, or has no text.
         """
         items = getattr(self, "items", None)
         if items is None or items.text is None:
             raise UserError(
-                f"this {self.kind} model knows items by their ids alone, and a new id says nothing; train a "
-                "model with item_text to let new items in"
+                f"this {self.kind} model has no item table with text, and a new id alone says nothing; train a classic "
+                "or an LLM model with item_text to let new items in"
             )
         if "item_id" not in frame.columns:
             raise UserError(f"the new items have the columns {', '.join(frame.columns)}; they need item_id")

@@ -11,12 +11,12 @@ from slmrec.studies.names import STUDIES
 from slmrec.training.options import (
     ClassicOptions,
     DistillationOptions,
-    ItemKNNOptions,
     LLMOptions,
+    NeighboursOptions,
     StudentOptions,
 )
 
-Options = ClassicOptions | ItemKNNOptions | LLMOptions | StudentOptions
+Options = ClassicOptions | NeighboursOptions | LLMOptions | StudentOptions
 
 
 @dataclass(frozen=True)

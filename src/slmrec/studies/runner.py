@@ -32,7 +32,7 @@ from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.results import summary
 from slmrec.studies.speeds import measure_speeds, plan_speeds
 from slmrec.training.cost import classic_cost, llm_cost
-from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions, StudentOptions
+from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions, StudentOptions
 from slmrec.training.train import distill, distill_scores, train
 
 
@@ -325,7 +325,7 @@ def _seen_by(data: Dataset, trial: Trial) -> Dataset:
 
 
 def _estimate(data: Dataset, options: Any, teacher_layers: int | None, blocks: int, online: bool) -> float:
-    if options is None or isinstance(options, ItemKNNOptions):
+    if options is None or isinstance(options, NeighboursOptions):
         return 0.0
     if isinstance(options, ClassicOptions):
         return classic_cost(data, options).seconds

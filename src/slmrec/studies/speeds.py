@@ -18,16 +18,16 @@ from slmrec.data import Dataset
 from slmrec.data.batches import training_examples
 from slmrec.evaluation import request_latency, users_per_second
 from slmrec.files import read_json, write_json
-from slmrec.models import ItemKNN, Popularity, Recommender, SLMRec
+from slmrec.models import Popularity, Recommender, SLMRec
 from slmrec.models.items import ItemTable
 from slmrec.pipeline import Monitor
 from slmrec.provenance import provenance
 from slmrec.studies.plan import Study, Trial
 from slmrec.training.distillation import Distillation
 from slmrec.training.modules import NextItem, TrainingModule, item_table, training_module
-from slmrec.training.options import ClassicOptions, ItemKNNOptions, LLMOptions, StudentOptions
+from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions, StudentOptions
 from slmrec.training.speed import TrainingSpeed, training_speed
-from slmrec.training.train import build_classic, build_llm, classic_text
+from slmrec.training.train import build_classic, build_llm, classic_text, find_neighbours
 
 
 def plan_speeds(study: Study, data_sets: Sequence[Dataset], out: Path, monitor: Monitor) -> None:
@@ -76,9 +76,9 @@ def _kept(study: Study, data: Dataset, out: Path) -> Path:
 
 def _measure(data: Dataset, trial: Trial, study: Study) -> dict[str, Any]:
     """One model's speeds: seconds of training, users a second, milliseconds a request, parameters."""
-    if trial.options is None or isinstance(trial.options, ItemKNNOptions):
+    if trial.options is None or isinstance(trial.options, NeighboursOptions):
         started = time.perf_counter()
-        model: Recommender = _counted(data, trial)
+        model = _counted(data, trial.options)
         training = TrainingSpeed(0.0, time.perf_counter() - started, 0)
     else:
         module = _module(data, trial, study)
@@ -102,10 +102,8 @@ def _measure(data: Dataset, trial: Trial, study: Study) -> dict[str, Any]:
     }
 
 
-def _counted(data: Dataset, trial: Trial) -> Recommender:
-    if trial.options is None:
-        return Popularity.from_data(data)
-    return ItemKNN.from_data(data, **asdict(trial.options))
+def _counted(data: Dataset, options: NeighboursOptions | None) -> Recommender:
+    return Popularity.from_data(data) if options is None else find_neighbours(data, options)
 
 
 def _module(data: Dataset, trial: Trial, study: Study) -> TrainingModule:

@@ -122,8 +122,8 @@ def check_teachers(teachers: Sequence[Recommender], catalogue: Catalogue, max_le
             reading = " that reads 'last-prompt-token'" if isinstance(teacher, SLMRec) else ""
             raise UserError(
                 f"a teacher is of kind {teacher.kind}{reading} and scores one position a history; form 'scores' needs "
-                "teachers that score every position: popularity, item-knn, gru4rec, caser, sasrec, esasrec, or an llm "
-                "that reads 'every-position'"
+                "teachers that score every position: popularity, item-knn, sequential-rules, text-knn, gru4rec, caser, "
+                "sasrec, esasrec, or an llm that reads 'every-position'"
             )
         if teacher.config.max_length < max_length:
             raise UserError(

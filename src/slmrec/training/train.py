@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import peft
 import torch
@@ -28,12 +28,15 @@ from slmrec.models import (
     ESASRec,
     GRU4Rec,
     ItemKNN,
+    Neighbours,
     Popularity,
     Recommender,
     Residual,
     SASRec,
+    SequentialRules,
     SLMRec,
     SLMRecConfig,
+    TextKNN,
 )
 from slmrec.models.backbone import load_pretrained
 from slmrec.models.folder import fingerprint
@@ -53,8 +56,11 @@ from slmrec.training.options import (
     GRU4RecOptions,
     ItemKNNOptions,
     LLMOptions,
+    NeighboursOptions,
     SASRecOptions,
+    SequentialRulesOptions,
     StudentOptions,
+    TextKNNOptions,
     TrainingOptions,
     block_ends,
 )
@@ -62,6 +68,7 @@ from slmrec.training.score_distillation import ScoreDistillation, check_teachers
 from slmrec.training.teacher_states import teacher_states
 from slmrec.training.trainer import Progress, fit
 
+Counted = TypeVar("Counted", Popularity, Neighbours)
 CLASSIC: dict[type[ClassicOptions], type[Classic]] = {
     GRU4RecOptions: GRU4Rec,
     CaserOptions: Caser,
@@ -74,20 +81,36 @@ CLASSIC: dict[type[ClassicOptions], type[Classic]] = {
 
 def train_popularity(data: Dataset, out: Path) -> Popularity:
     """Count interactions into a model folder."""
-    check_replaceable(out, "config.json")
-    model = Popularity.from_data(data)
-    training = {"seconds": 0.0, "steps": 0, "best_epoch": 0, "log": [], "options": {}}
-    model.save_pretrained(out, {"data": describe_data(data), "training": training})
-    return model
+    return _count(lambda: Popularity.from_data(data), data, out, {})
 
 
-def train_item_knn(data: Dataset, options: ItemKNNOptions, out: Path) -> ItemKNN:
-    """Compare items into a model folder."""
+def train_neighbours(
+    data: Dataset, options: NeighboursOptions, out: Path, progress: Progress | None = None
+) -> Neighbours:
+    """Find each item's neighbours, of the kind that the options are of, into a model folder."""
+    return _count(lambda: find_neighbours(data, options, progress), data, out, asdict(options))
+
+
+def find_neighbours(data: Dataset, options: NeighboursOptions, progress: Progress | None = None) -> Neighbours:
+    """A model of each item's neighbours, of the kind that the options are of."""
+    match options:
+        case ItemKNNOptions():
+            return ItemKNN.from_data(data, **asdict(options))
+        case SequentialRulesOptions():
+            return SequentialRules.from_data(data, **asdict(options))
+        case TextKNNOptions():
+            shape = asdict(options)
+            return TextKNN.from_data(data, text_vectors(data.catalogue, shape.pop("item_text"), progress), **shape)
+    raise TypeError(f"no neighbours are found by {type(options).__name__}")
+
+
+def _count(make: Callable[[], Counted], data: Dataset, out: Path, options: dict[str, Any]) -> Counted:
+    """A model that trains nothing, made and kept as a folder."""
     check_replaceable(out, "config.json")
     started = time.perf_counter()
-    model = ItemKNN.from_data(data, **asdict(options))
+    model = make()
     seconds = round(time.perf_counter() - started, 2)
-    training = {"seconds": seconds, "steps": 0, "best_epoch": 0, "log": [], "options": asdict(options)}
+    training = {"seconds": seconds, "steps": 0, "best_epoch": 0, "log": [], "options": options}
     model.save_pretrained(out, {"data": describe_data(data), "training": training})
     return model
 
@@ -184,7 +207,7 @@ def train_residual(
 
 def train(
     data: Dataset,
-    options: ClassicOptions | ItemKNNOptions | LLMOptions | None,
+    options: ClassicOptions | NeighboursOptions | LLMOptions | None,
     out: Path,
     items: ItemTable | Classic | None = None,
     progress: Progress | None = None,
@@ -205,8 +228,8 @@ def train(
     match options:
         case None:
             return train_popularity(data, out)
-        case ItemKNNOptions():
-            return train_item_knn(data, options, out)
+        case NeighboursOptions():
+            return train_neighbours(data, options, out, progress)
         case LLMOptions(residual=""):
             return train_llm(data, options, out, _table(items), progress)
         case LLMOptions():
