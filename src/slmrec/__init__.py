@@ -50,14 +50,8 @@ _HOME = {
         "load",
     ),
     "slmrec.scoring": ("score_parquet",),
-    "slmrec.training.train": (
-        "distill",
-        "distill_scores",
-        "train_classic",
-        "train_neighbours",
-        "train_llm",
-        "train_popularity",
-    ),
+    "slmrec.training.counting": ("train_neighbours", "train_popularity"),
+    "slmrec.training.train": ("distill", "distill_scores", "train_classic", "train_llm"),
 }
 
 __all__ = [

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from slmrec.data import Dataset, prepare_source
+from slmrec.data.description import in_a_sentence
 from slmrec.data.sources import KNOWN, fetch
 from slmrec.errors import UserError
 from slmrec.evaluation import Evaluation, evaluate, ranks_frame
@@ -26,15 +27,13 @@ from slmrec.provenance import commit, machine
 from slmrec.recipe import Recipe, as_dict
 from slmrec.report import write_report
 from slmrec.training.cost import Cost, classic_cost, llm_cost
+from slmrec.training.counting import train_neighbours, train_popularity
 from slmrec.training.train import (
-    describe_data,
     distill,
     distill_scores,
     student_shape,
     train_classic,
     train_llm,
-    train_neighbours,
-    train_popularity,
 )
 
 MODELS = ("popularity", "item_knn", "sasrec", "teacher", "student_ce", "student")
@@ -243,7 +242,7 @@ class _Job:
         for evaluation in evaluations:
             folder = self.out / evaluation.model
             facts = {
-                "data": describe_data(data),
+                "data": in_a_sentence(data),
                 "recipe": self.asked["recipe_name"],
                 "training": read_json(folder / "training.json", "model folder"),
                 "metrics": [evaluation.to_json()],

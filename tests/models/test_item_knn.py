@@ -11,8 +11,8 @@ from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.models import ItemKNN, Popularity, item_knn, load
 from slmrec.scoring import score_parquet
+from slmrec.training.counting import train_neighbours
 from slmrec.training.options import ItemKNNOptions
-from slmrec.training.train import train_neighbours
 
 TRAIN = {"u1": "abc", "u2": "abb", "u3": "bcd", "u4": "ad"}
 """Items of four users' training events; two more of each are set aside."""

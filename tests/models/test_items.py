@@ -154,6 +154,12 @@ class TestNewItems:
         assert len(load(tmp_path / "sasrec").catalogue) == 22
         assert main(["items", "add", str(tmp_path / "sasrec"), str(tmp_path / "n.parquet")]) == 2
         assert "known already" in capsys.readouterr().err
+        (tmp_path / "n.json").write_text('[{"item_id": "n3"}]')
+        for name, said in (("n.json", "n.json is damaged or no Parquet"), ("none.parquet", "none.parquet is missing")):
+            assert main(["items", "add", str(tmp_path / "sasrec"), str(tmp_path / name)]) == 2
+            told = capsys.readouterr().err
+            assert said in told
+            assert "give a Parquet file with item_id and text" in told
 
 
 class TestTextVectors:

@@ -11,8 +11,8 @@ from slmrec.data import Dataset, Preparation
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.models import ItemKNN, SequentialRules, load
+from slmrec.training.counting import train_neighbours
 from slmrec.training.options import SequentialRulesOptions
-from slmrec.training.train import train_neighbours
 
 TRAIN = {"u1": "abc", "u2": "abb", "u3": "ca"}
 """Items of three users' training events; two more of each are set aside."""

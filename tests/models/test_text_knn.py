@@ -9,8 +9,8 @@ from slmrec.data import Dataset
 from slmrec.errors import UserError
 from slmrec.models import TextKNN, load, text_knn
 from slmrec.models.whitening import whiten, whitening
+from slmrec.training.counting import train_neighbours
 from slmrec.training.options import TextKNNOptions
-from slmrec.training.train import train_neighbours
 
 
 @pytest.fixture(scope="module")

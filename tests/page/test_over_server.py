@@ -267,7 +267,7 @@ def test_models_that_know_ids_alone_say_so(open_page, api, fake, monkeypatch):
     monkeypatch.setattr(fake, "answer", without)
     page = open_page(api)
     page.click("#tab-new")
-    assert "know items by their ids alone" in page.inner_text("#view-new")
+    assert "None of the served models takes new items" in page.inner_text("#view-new")
 
 
 def test_an_example_starts_a_history(open_page, api, fake):

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     model = load(arguments.model)
     before = len(model.catalogue)
-    model.add_items(read_parquet(arguments.file))
+    model.add_items(read_parquet(arguments.file, "give a Parquet file with item_id and text"))
     training = read_json(arguments.model / "training.json", "model folder")
     model.save_pretrained(out, {"training": training})
     print(f"{len(model.catalogue) - before:,} items added to {before:,} in {out}")

@@ -46,3 +46,8 @@ def _steps_table(steps: list[dict]) -> list[str]:
         rows.append([step["step"], *(f"{number:,}" for number in numbers), step["note"]])
     name, *numeric, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     return ["  ".join([row[0].ljust(name), *map(str.rjust, row[1:-1], numeric), row[-1]]).rstrip() for row in rows]
+
+
+def in_a_sentence(data: "Dataset") -> str:
+    """The data set in one sentence, for cards."""
+    return f"{data.name}: {data.num_users:,} users, {data.num_items:,} items, {data.num_interactions:,} interactions."

@@ -1,4 +1,4 @@
-"""Our own Parquet files, read and written with errors for the user."""
+"""Parquet files read and written with errors for the user."""
 
 from pathlib import Path
 
@@ -7,14 +7,23 @@ import polars as pl
 from slmrec.errors import UserError
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
-    """Read a file that `write_parquet` wrote. Raises `UserError` if it is missing or damaged."""
+def read_parquet(path: Path, remedy: str = "") -> pl.DataFrame:
+    """Read a file.
+
+    Args:
+        path: the file.
+        remedy: what to do where it cannot be read; empty: make its folder, which is one of ours, again.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    remedy = remedy or f"make {path.parent} again"
     try:
         return pl.read_parquet(path)
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; make {path.parent} again") from None
+        raise UserError(f"{path} is missing; {remedy}") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}); make {path.parent} again") from error
+        raise UserError(f"{path} is damaged or no Parquet ({error}); {remedy}") from error
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:

@@ -43,7 +43,7 @@ def text_vectors(catalogue: Catalogue, source: str, progress: Told | None = None
         UserError: no such encoder or file, or no item has a text.
     """
     if source.endswith(".parquet"):
-        return _from_frame(catalogue, read_parquet(Path(source)), source)
+        return _from_frame(catalogue, read_parquet(Path(source), "give a Parquet file with item_id and vector"), source)
     texts = catalogue.frame["text"].fill_null("").to_list()
     if not any(texts):
         raise UserError("no item has a text to encode; put items.csv with item_id and text beside the interactions")

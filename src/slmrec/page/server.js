@@ -30,7 +30,7 @@ export async function connect() {
     place: "Answers come from this server.",
     adding: able
       ? ""
-      : "The served models know items by their ids alone. Serve one trained with item texts to add items by description.",
+      : "None of the served models takes new items. Serve one trained with item texts to add items by description.",
     recommend: ({ filters, ...request }, signal) =>
       call("POST", "recommend", { ...request, ...(Object.keys(filters ?? {}).length ? { filters } : {}) }, signal),
     explain: (request, signal) => call("POST", "explain", request, signal),

@@ -86,7 +86,7 @@ class Served(ABC):
         """This model with new items behind its own; this one stays as it is.
 
         Raises:
-            UserError: it knows items by their ids alone, or an item cannot be added.
+            UserError: it has no item table with text, or an item cannot be added.
         """
         raise UserError(f"model '{self.name}' cannot take new items; serve a model folder trained with item_text")
 

@@ -9,11 +9,13 @@ from dataclasses import replace
 from slmrec.recipe import Recipe
 from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.students import by_ids, by_scores, student_alone, taught, with_text
-from slmrec.training.options import ClassicOptions, ItemKNNOptions
+from slmrec.training.options import ClassicOptions, NeighboursOptions
 
 SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
 CLASSICS = (*SASRECS, "item-kNN@0")
 ALL = (*CLASSICS, "LLM + text@0")
+WITH_NEIGHBOURS = (*SASRECS, "sequential rules@0", "text-kNN@0")
+WITH_LLMS = (*WITH_NEIGHBOURS, "LLM + text@0", "LLM + text@1")
 COPIES = 2
 """Of each training sequence, where a student is taught histories that no user had."""
 NEWEST = 3
@@ -26,8 +28,10 @@ def study(recipe: Recipe) -> Study:
     more = replace(scores, augmented=COPIES)
     llm = student_alone(recipe)
     longer = replace(llm, training=replace(llm.training, epochs=2 * llm.training.epochs))
-    classic: dict[str, ClassicOptions | ItemKNNOptions] = {
+    classic: dict[str, ClassicOptions | NeighboursOptions] = {
         "item-kNN": recipe.item_knn,
+        "sequential rules": recipe.sequential_rules,
+        "text-kNN": recipe.text_knn,
         "GRU4Rec": by_ids(recipe.gru4rec),
         "Caser": by_ids(recipe.caser),
         "BERT4Rec": by_ids(recipe.bert4rec),
@@ -52,23 +56,29 @@ def study(recipe: Recipe) -> Study:
         Trial("SASRec taught by classics", taught(recipe.sasrec), teachers=CLASSICS, distillation=scores),
         Trial("SASRec taught by all", taught(recipe.sasrec), teachers=ALL, distillation=scores),
         Trial("SASRec taught by all, augmented", taught(recipe.sasrec), teachers=ALL, distillation=more),
+        Trial("SASRec taught with neighbours", taught(recipe.sasrec), teachers=WITH_NEIGHBOURS, distillation=scores),
         Trial("LLM taught by classics", llm, items="SASRec + text@0", teachers=CLASSICS, distillation=scores),
         Trial("LLM taught by all", llm, items="SASRec + text@0", teachers=ALL, distillation=scores),
+        Trial("LLM taught with neighbours", llm, items="SASRec + text@0", teachers=WITH_LLMS, distillation=scores),
         Trial("LLM taught by all, longer", longer, items="SASRec + text@0", teachers=ALL, distillation=scores),
     ]
     looks = [
         Look("ensemble of the SASRecs", SASRECS),
         Look("ensemble of the classics", CLASSICS),
         Look("ensemble of all", ALL),
+        Look("ensemble with neighbours", WITH_NEIGHBOURS),
+        Look("ensemble with neighbours and LLMs", WITH_LLMS),
     ]
     newcomers = (
         "SASRec + text",
         "LLM + text",
         "SASRec taught by classics",
+        "SASRec taught with neighbours",
         "SASRec taught by all, augmented",
         "LLM taught by classics",
         "LLM taught by all",
         "LLM taught by all, longer",
+        "LLM taught with neighbours",
     )
     looks += [Look(f"{name}, newest {NEWEST}", (name,), newest=NEWEST) for name in newcomers]
     best = "SASRec + text"
@@ -78,6 +88,12 @@ def study(recipe: Recipe) -> Study:
         ("SASRec taught by SASRecs", best),
         ("SASRec taught by classics", best),
         ("SASRec taught by all", best),
+        ("SASRec taught with neighbours", best),
+        ("SASRec taught with neighbours", "SASRec taught by classics"),
+        ("SASRec taught with neighbours", "ensemble with neighbours"),
+        ("LLM taught with neighbours", best),
+        ("LLM taught with neighbours", "SASRec taught with neighbours"),
+        ("LLM taught with neighbours", "ensemble with neighbours and LLMs"),
         ("LLM taught by classics", best),
         ("LLM taught by all", best),
         ("LLM taught by classics", "LLM + text"),

@@ -2,12 +2,11 @@
 
 import copy
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import peft
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, Supervise, training_examples
+from slmrec.data.description import in_a_sentence
 from slmrec.errors import UserError
 from slmrec.evaluation import unit_importance
 from slmrec.files import check_replaceable, read_json, write_json
@@ -27,16 +27,11 @@ from slmrec.models import (
     DotProductRecommender,
     ESASRec,
     GRU4Rec,
-    ItemKNN,
-    Neighbours,
-    Popularity,
     Recommender,
     Residual,
     SASRec,
-    SequentialRules,
     SLMRec,
     SLMRecConfig,
-    TextKNN,
 )
 from slmrec.models.backbone import load_pretrained
 from slmrec.models.folder import fingerprint
@@ -44,6 +39,7 @@ from slmrec.models.items import ItemTable
 from slmrec.models.text import text_vectors
 from slmrec.models.width import widths
 from slmrec.training.augmentation import augmented
+from slmrec.training.counting import train_neighbours, train_popularity
 from slmrec.training.distillation import Distillation, OnlineDistillation, check_catalogue, check_pair
 from slmrec.training.kept import TaughtExamples, expected_epochs, keeping_pays
 from slmrec.training.modules import NextItem, TrainingModule, training_module
@@ -54,13 +50,10 @@ from slmrec.training.options import (
     DistillationOptions,
     ESASRecOptions,
     GRU4RecOptions,
-    ItemKNNOptions,
     LLMOptions,
     NeighboursOptions,
     SASRecOptions,
-    SequentialRulesOptions,
     StudentOptions,
-    TextKNNOptions,
     TrainingOptions,
     block_ends,
 )
@@ -68,7 +61,6 @@ from slmrec.training.score_distillation import ScoreDistillation, check_teachers
 from slmrec.training.teacher_states import teacher_states
 from slmrec.training.trainer import Progress, fit
 
-Counted = TypeVar("Counted", Popularity, Neighbours)
 CLASSIC: dict[type[ClassicOptions], type[Classic]] = {
     GRU4RecOptions: GRU4Rec,
     CaserOptions: Caser,
@@ -77,42 +69,6 @@ CLASSIC: dict[type[ClassicOptions], type[Classic]] = {
     ESASRecOptions: ESASRec,
 }
 """What each classic neural model's options make."""
-
-
-def train_popularity(data: Dataset, out: Path) -> Popularity:
-    """Count interactions into a model folder."""
-    return _count(lambda: Popularity.from_data(data), data, out, {})
-
-
-def train_neighbours(
-    data: Dataset, options: NeighboursOptions, out: Path, progress: Progress | None = None
-) -> Neighbours:
-    """Find each item's neighbours, of the kind that the options are of, into a model folder."""
-    return _count(lambda: find_neighbours(data, options, progress), data, out, asdict(options))
-
-
-def find_neighbours(data: Dataset, options: NeighboursOptions, progress: Progress | None = None) -> Neighbours:
-    """A model of each item's neighbours, of the kind that the options are of."""
-    match options:
-        case ItemKNNOptions():
-            return ItemKNN.from_data(data, **asdict(options))
-        case SequentialRulesOptions():
-            return SequentialRules.from_data(data, **asdict(options))
-        case TextKNNOptions():
-            shape = asdict(options)
-            return TextKNN.from_data(data, text_vectors(data.catalogue, shape.pop("item_text"), progress), **shape)
-    raise TypeError(f"no neighbours are found by {type(options).__name__}")
-
-
-def _count(make: Callable[[], Counted], data: Dataset, out: Path, options: dict[str, Any]) -> Counted:
-    """A model that trains nothing, made and kept as a folder."""
-    check_replaceable(out, "config.json")
-    started = time.perf_counter()
-    model = make()
-    seconds = round(time.perf_counter() - started, 2)
-    training = {"seconds": seconds, "steps": 0, "best_epoch": 0, "log": [], "options": options}
-    model.save_pretrained(out, {"data": describe_data(data), "training": training})
-    return model
 
 
 def train_classic(data: Dataset, options: ClassicOptions, out: Path, progress: Progress | None = None) -> Classic:
@@ -538,7 +494,7 @@ def _train(
         llm.merge_lora()
     model.requires_grad_(False).eval()
     if processes.is_main_process:
-        model.save_pretrained(out, {"data": describe_data(data), "training": trained.to_json()})
+        model.save_pretrained(out, {"data": in_a_sentence(data), "training": trained.to_json()})
         if (work / "runs").exists():
             shutil.move(work / "runs", out / "tensorboard")
         shutil.rmtree(work)
@@ -570,8 +526,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def describe_data(data: Dataset) -> str:
-    """The data set in one sentence, for cards."""
-    return f"{data.name}: {data.num_users:,} users, {data.num_items:,} items, {data.num_interactions:,} interactions."
