@@ -150,6 +150,23 @@ def test_a_study_cut_short_goes_on_where_it_was(small, cycle, tmp_path, monkeypa
     ]
 
 
+def test_side_by_side_gives_what_one_after_another_gives(done, small, cycle, tmp_path):
+    _, alone, _ = done
+    told = Told()
+    path = run_study(small, [cycle], 2, tmp_path, told, processes=2)
+    assert sum(line.startswith("cycle: ") for line in told.said) == 9
+    result = json.loads(path.read_text())
+    assert result["trials"] == alone["trials"]
+    for name, model in alone["data"]["cycle"]["models"].items():
+        theirs = result["data"]["cycle"]["models"][name]
+        for seed, metrics in model["seeds"].items():
+            assert theirs["seeds"][seed]["NDCG@10"] == pytest.approx(metrics["NDCG@10"], abs=1e-4)
+            assert "request_ms" not in theirs["seeds"][seed]  # nobody's time is told that others shared
+    again = Told()
+    run_study(small, [cycle], 2, tmp_path, again, processes=2)
+    assert not any(line.startswith("cycle: ") for line in again.said)
+
+
 def test_variations_change_training_alone(cycle, tmp_path):
     trials = [Trial("whole", SASREC), Trial("mixed", SASREC, shuffled=True), Trial("few", SASREC, users=0.5)]
     path = run_study(Study("varied", "?", trials), [cycle], 1, tmp_path, Told())
@@ -245,6 +262,8 @@ def test_every_study_is_whole_and_names_what_it_has(name, llama):
 def test_wrong_requests_name_what_is_wrong(small, cycle, tmp_path):
     with pytest.raises(UserError, match="seeds is 0"):
         run_study(small, [cycle], 0, tmp_path, Told())
+    with pytest.raises(UserError, match="study timed times its models"):
+        run_study(Study("timed", "?", small.trials, timed=True), [cycle], 1, tmp_path, Told(), processes=2)
     with pytest.raises(UserError, match="two data sets are called 'cycle'"):
         run_study(small, [cycle, cycle], 1, tmp_path, Told())
     bare = replace(cycle, catalogue=Catalogue(cycle.catalogue.frame.with_columns(text=pl.lit(None, pl.String))))

@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "study",
         help="a grid of trainings that answers one question, with several seeds",
-        usage="slmrec study NAME --data DIR… --out DIR [--seeds N] [--model NAME]…\n"
+        usage="slmrec study NAME --data DIR… --out DIR [--seeds N] [--jobs N] [--model NAME]…\n"
         "                    [--recipe NAME|FILE.toml] [--SECTION.KEY VALUE] …",
         description="Train and test every model of a study with every seed, and compare them.",
         epilog=f"{_studies()}\n{EXAMPLES}",
@@ -43,6 +43,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--seeds", type=count, default=3, metavar="N", help="seeds of each model (default: 3)")
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="only this model and what it needs; repeatable"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=count,
+        default=1,
+        metavar="N",
+        help="trainings at once, which share an accelerator or divide the cores (default: 1)",
     )
     parser.add_argument("--plan", action="store_true", help="tell what would be done and how long it takes, then stop")
     add_out(parser, "DIR", "folder of all studies")
@@ -65,7 +72,9 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.plan:
             plan_study(asked, data_sets, arguments.seeds, arguments.out, progress)
             return
-        path = run_study(asked, data_sets, arguments.seeds, arguments.out, progress, _command(arguments))
+        path = run_study(
+            asked, data_sets, arguments.seeds, arguments.out, progress, _command(arguments), arguments.jobs
+        )
     written = pages(read_json(path, "study"))
     for name, text in written.items():
         write_text(arguments.out / name, text)

@@ -84,10 +84,10 @@ class Neighbours(Recommender):
         weights = self.weights[input_ids]  # (B, L, K)
         scores = weights.new_zeros(*input_ids.shape, len(candidates) + 1)
         scores.scatter_add_(2, place[self.nearest[input_ids].long()], weights)  # what is no candidate falls in the last
-        mean = weights.sum(dim=2, keepdim=True) / self.config.num_items
-        scores = torch.cat([scores[..., :-1], mean], dim=2)
-        for position in range(1, input_ids.shape[1]):
-            scores[:, position] += self.config.decay * scores[:, position - 1]
+        scores[..., -1] = weights.sum(dim=2) / self.config.num_items
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        ages = positions[:, None] - positions  # of column's event at row's position
+        scores = (self.config.decay ** ages.clamp(min=0)).tril() @ scores  # (L, L) by (B, L, C + 1)
         tiny = torch.finfo(scores.dtype).tiny  # a history without a neighbour says nothing of any item
         return (scores[..., :-1] + scores[..., -1:]).clamp(min=tiny).log()
 

@@ -12,10 +12,8 @@ from slmrec.studies.students import by_ids, by_scores, student_alone, taught, wi
 from slmrec.training.options import ClassicOptions, NeighboursOptions
 
 SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
-CLASSICS = (*SASRECS, "item-kNN@0")
-ALL = (*CLASSICS, "LLM + text@0")
-WITH_NEIGHBOURS = (*SASRECS, "sequential rules@0", "text-kNN@0")
-WITH_LLMS = (*WITH_NEIGHBOURS, "LLM + text@0", "LLM + text@1")
+CLASSICS = (*SASRECS, "sequential rules@0", "text-kNN@0")
+ALL = (*CLASSICS, "LLM + text@0", "LLM + text@1")
 COPIES = 2
 """Of each training sequence, where a student is taught histories that no user had."""
 NEWEST = 3
@@ -55,59 +53,49 @@ def study(recipe: Recipe) -> Study:
         Trial("SASRec taught by SASRecs", taught(recipe.sasrec), teachers=SASRECS, distillation=scores),
         Trial("SASRec taught by classics", taught(recipe.sasrec), teachers=CLASSICS, distillation=scores),
         Trial("SASRec taught by all", taught(recipe.sasrec), teachers=ALL, distillation=scores),
-        Trial("SASRec taught by all, augmented", taught(recipe.sasrec), teachers=ALL, distillation=more),
-        Trial("SASRec taught with neighbours", taught(recipe.sasrec), teachers=WITH_NEIGHBOURS, distillation=scores),
+        Trial("SASRec taught by classics, augmented", taught(recipe.sasrec), teachers=CLASSICS, distillation=more),
         Trial("LLM taught by classics", llm, items="SASRec + text@0", teachers=CLASSICS, distillation=scores),
         Trial("LLM taught by all", llm, items="SASRec + text@0", teachers=ALL, distillation=scores),
-        Trial("LLM taught with neighbours", llm, items="SASRec + text@0", teachers=WITH_LLMS, distillation=scores),
         Trial("LLM taught by all, longer", longer, items="SASRec + text@0", teachers=ALL, distillation=scores),
     ]
     looks = [
         Look("ensemble of the SASRecs", SASRECS),
         Look("ensemble of the classics", CLASSICS),
         Look("ensemble of all", ALL),
-        Look("ensemble with neighbours", WITH_NEIGHBOURS),
-        Look("ensemble with neighbours and LLMs", WITH_LLMS),
+        Look("ensemble of all and other classics", (*ALL, "GRU4Rec + text@0", "eSASRec + text@0")),
     ]
+    best = "SASRec + text"
     newcomers = (
-        "SASRec + text",
+        best,
         "LLM + text",
         "SASRec taught by classics",
-        "SASRec taught with neighbours",
-        "SASRec taught by all, augmented",
+        "SASRec taught by all",
         "LLM taught by classics",
         "LLM taught by all",
         "LLM taught by all, longer",
-        "LLM taught with neighbours",
     )
     looks += [Look(f"{name}, newest {NEWEST}", (name,), newest=NEWEST) for name in newcomers]
-    best = "SASRec + text"
     pairs = [
         ("SASRec + text", "SASRec"),
+        ("eSASRec + text", best),
         ("LLM + text", best),
         ("SASRec taught by SASRecs", best),
         ("SASRec taught by classics", best),
         ("SASRec taught by all", best),
-        ("SASRec taught with neighbours", best),
-        ("SASRec taught with neighbours", "SASRec taught by classics"),
-        ("SASRec taught with neighbours", "ensemble with neighbours"),
-        ("LLM taught with neighbours", best),
-        ("LLM taught with neighbours", "SASRec taught with neighbours"),
-        ("LLM taught with neighbours", "ensemble with neighbours and LLMs"),
         ("LLM taught by classics", best),
         ("LLM taught by all", best),
+        ("LLM taught by all, longer", best),
         ("LLM taught by classics", "LLM + text"),
-        ("SASRec taught by all, augmented", best),
-        ("SASRec taught by all, augmented", "SASRec taught by all"),
-        ("SASRec taught by all", "SASRec taught by classics"),
         ("LLM taught by classics", "SASRec taught by classics"),
         ("LLM taught by all", "SASRec taught by all"),
-        ("LLM taught by all, longer", best),
+        ("LLM taught by all", "SASRec taught by SASRecs"),
+        ("SASRec taught by all", "SASRec taught by classics"),
+        ("SASRec taught by classics, augmented", "SASRec taught by classics"),
         ("LLM taught by all, longer", "LLM taught by all"),
-        ("LLM taught by all, longer", "SASRec taught by all, augmented"),
         ("SASRec taught by classics", "ensemble of the classics"),
-        ("SASRec taught by all, augmented", "ensemble of all"),
-        ("LLM taught by all, longer", "ensemble of all"),
+        ("LLM taught by classics", "ensemble of the classics"),
+        ("SASRec taught by all", "ensemble of all"),
+        ("LLM taught by all", "ensemble of all"),
     ]
     pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]
     question = "Which model is best, and what does a language model give that classic models taught alike do not?"

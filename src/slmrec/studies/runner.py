@@ -5,16 +5,20 @@ STUDY.json, rewritten after every model. The digest tells a trial's options, its
 studies that share a model share its folder, and a changed option makes another one.
 """
 
+import copy
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
+from torch import nn
 
 from slmrec.data import Dataset
 from slmrec.data.parquet import write_parquet
@@ -25,19 +29,31 @@ from slmrec.files import read_json, write_json
 from slmrec.models import DotProductRecommender, Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
 from slmrec.models.ensemble import Ensemble
+from slmrec.models.text import text_vectors
 from slmrec.models.width import widths
 from slmrec.pipeline import Monitor
 from slmrec.provenance import commit
 from slmrec.studies.plan import Look, Study, Trial
+from slmrec.studies.pool import side_by_side
 from slmrec.studies.results import summary
 from slmrec.studies.speeds import measure_speeds, plan_speeds
 from slmrec.training.cost import classic_cost, llm_cost
 from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions, StudentOptions
+from slmrec.training.speed import device
 from slmrec.training.train import distill, distill_scores, train
+
+Job = tuple[str, str, int]
+"""What is made at once: a data set, a trial or look, and a seed."""
 
 
 def run_study(
-    study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor, command: str = ""
+    study: Study,
+    data_sets: Sequence[Dataset],
+    seeds: int,
+    out: Path,
+    monitor: Monitor,
+    command: str = "",
+    processes: int = 1,
 ) -> Path:
     """Do a study, or what is left of it; returns the path of its JSON.
 
@@ -48,14 +64,17 @@ def run_study(
         out: folder of all studies.
         monitor: is told the plan before it starts, and how it gets on.
         command: what was typed, for the page.
+        processes: trainings at once. With several, no model's latency is measured: they would slow each other down.
 
     Raises:
-        UserError: no seed, two data sets of one name, or what a training refuses.
+        UserError: no seed, two data sets of one name, several processes for what is timed, or what a training refuses.
     """
     runner = _Runner(study, data_sets, seeds, Path(out), monitor, command)
     if study.timed:
+        if processes > 1:
+            raise UserError(f"study {study.name} times its models, and at once they slow each other down; drop --jobs")
         return measure_speeds(study, data_sets, Path(out), monitor, command)
-    return runner.run()
+    return runner.run() if processes == 1 else runner.run_side_by_side(processes)
 
 
 def plan_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path, monitor: Monitor) -> None:
@@ -64,7 +83,7 @@ def plan_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path
     if study.timed:
         plan_speeds(study, data_sets, Path(out), monitor)
         return
-    runner.plan(list(runner.missing()))
+    runner.plan(list(runner.missing().values()))
 
 
 class _Runner:
@@ -77,7 +96,7 @@ class _Runner:
         for name in {name for name in names if names.count(name) > 1}:
             raise UserError(f"two data sets are called '{name}'; prepare one of them under another name")
         for data in data_sets:
-            texts = {trial.name: getattr(trial.options, "item_text", "") for trial in study.trials}
+            texts = {trial.name: _item_text(trial) for trial in study.trials}
             wanting = [name for name, text in texts.items() if text and not text.endswith(".parquet")]
             wanting += [trial.name for trial in study.trials if getattr(trial.options, "item_titles", False)]
             if wanting and data.catalogue.frame["text"].is_null().all():
@@ -85,22 +104,51 @@ class _Runner:
                     f"no item of {data.name} has a text, which '{wanting[0]}' needs; prepare it with items' texts, or "
                     "choose other models by --model"
                 )
-        self.study, self.data_sets, self.seeds, self.out, self.monitor = study, data_sets, seeds, out, monitor
+        self.study, self.seeds, self.out, self.monitor = study, seeds, out, monitor
+        self.data_sets = {data.name: data for data in data_sets}
         self.command = command
+        self.alone = True
+        """Whether no other model is made at the same time, so that times mean something."""
         self.result = out / f"{study.name}.json"
 
     def run(self) -> Path:
         """Everything that is missing, seed by seed, so that a study cut short has whole seeds."""
-        jobs = list(self.missing())
+        jobs = list(self.missing().values())
         self.plan(jobs)
-        for number, (data, name, seed) in enumerate(jobs, 1):
-            self.monitor.stage(number, len(jobs), f"{data.name}: {name}, seed {seed}")
-            if isinstance(what := self._named(name), Trial):
-                self._trial(data, what, seed)
-            else:
-                self._look(data, what, seed)
+        for number, job in enumerate(jobs, 1):
+            self.monitor.stage(number, len(jobs), _title(job))
+            self._make(job)
             self._write()
         if not jobs:
+            self._write()
+        return self.result
+
+    def run_side_by_side(self, processes: int) -> Path:
+        """The same in several processes, each as soon as what it needs is there."""
+        jobs = self.missing()
+        self.plan(list(jobs.values()))
+        for data in self.data_sets.values():
+            for source in {text for trial in self.study.trials if (text := _item_text(trial))}:
+                text_vectors(data.catalogue, source)  # kept from now on, so that no process makes them
+        needs = {
+            job: [jobs[path] for path in map(self._place_of, self._needs(job)) if path in jobs] for job in jobs.values()
+        }
+        started: dict[Job, float] = {}
+        title = f"study {self.study.name}, {processes} models at once"
+        self.monitor.stage(1, 1, title)
+
+        def began(job: Job) -> None:
+            started[job] = time.monotonic()
+
+        def ended(job: Job) -> None:
+            self.monitor.say(f"{_title(job)}: {time.monotonic() - started.pop(job):.0f} s")
+            self.monitor.progress(len(jobs) - len(self.missing()), len(jobs), "")
+
+        worker = copy.copy(self)
+        worker.monitor, worker.alone = _Nobody(), False
+        try:
+            side_by_side(needs, {job: self._seconds(job) for job in needs}, processes, worker._make, began, ended)
+        finally:
             self._write()
         return self.result
 
@@ -112,28 +160,35 @@ class _Runner:
     def _seeds(self, what: Trial | Look) -> range:
         return range(1 if isinstance(what, Look) and what.seedless else self.seeds)
 
-    def missing(self) -> Iterator[tuple[Dataset, str, int]]:
-        """What has still to be made, what others need before them."""
-        seen = set()
+    def missing(self) -> dict[Path, Job]:
+        """What has still to be made, what others need before them, by the file that will say that it is done."""
+        found: dict[Path, Job] = {}
 
-        def with_needs(data: Dataset, trial: Trial, seed: int) -> Iterator[tuple[Dataset, str, int]]:
-            job = (data.fingerprint, trial.name, seed)
-            if job in seen or self._measured(data, trial, seed).exists():
+        def add(job: Job) -> None:
+            path = self._place_of(job)
+            if path in found or path.exists():
                 return
-            seen.add(job)
-            for need in trial.needs:
-                yield from with_needs(data, *self._needed(need, seed))
-            yield data, trial.name, seed
+            for need in self._needs(job):
+                add(need)
+            found[path] = job
 
         for seed in range(self.seeds):
-            for data in self.data_sets:
-                for trial in self.study.trials:
-                    yield from with_needs(data, trial, seed)
-                for look in self.study.looks:
-                    if seed in self._seeds(look) and not self._measured(data, look, seed).exists():
-                        for one in look.of:
-                            yield from with_needs(data, *self._needed(one, seed))
-                        yield data, look.name, seed
+            for name in self.data_sets:
+                for what in self.study.models:
+                    if seed in self._seeds(what):
+                        add((name, what.name, seed))
+        return found
+
+    def _needs(self, job: Job) -> list[Job]:
+        """What a job is made from."""
+        data, name, seed = job
+        what = self._named(name)
+        needed = (self._needed(need, seed) for need in (what.of if isinstance(what, Look) else what.needs))
+        return [(data, trial.name, own) for trial, own in needed]
+
+    def _place_of(self, job: Job) -> Path:
+        data, name, seed = job
+        return self._measured(self.data_sets[data], self._named(name), seed)
 
     def _needed(self, need: str, seed: int) -> tuple[Trial, int]:
         """The trial and seed that "name" or "name@2" means for a model of ``seed``."""
@@ -172,10 +227,18 @@ class _Runner:
 
     # -- making it --------------------------------------------------------------------------------------------
 
+    def _make(self, job: Job) -> None:
+        name, what, seed = job
+        data, model = self.data_sets[name], self._named(what)
+        if isinstance(model, Trial):
+            self._trial(data, model, seed)
+        else:
+            self._look(data, model, seed)
+
     def _trial(self, data: Dataset, trial: Trial, seed: int) -> None:
         folder = self._folder(data, trial, seed)
         trained = (folder / "config.json").exists()  # but cut off before it was measured
-        model = load(folder) if trained else self._train(data, trial, seed, folder)
+        model = nn.Module.to(load(folder), device()) if trained else self._train(data, trial, seed, folder)
         training = read_json(folder / "training.json", "model folder")
         training = {key: training[key] for key in ("seconds", "steps", "best_epoch", "log")}
         told: dict[str, Any] = {"training": training}
@@ -206,8 +269,9 @@ class _Runner:
         return load(self._folder(data, *self._needed(need, seed)))
 
     def _look(self, data: Dataset, look: Look, seed: int) -> None:
-        models = [self._load(data, one, seed) for one in look.of]
-        models = [_changed(model, look, data).use_precision(look.precision) for model in models]
+        where = torch.device("cpu") if look.precision in ("int8", "int4") else device()
+        models = [_changed(self._load(data, one, seed), look, data) for one in look.of]
+        models = [nn.Module.to(model, where).use_precision(look.precision) for model in models]
         how = {"newest": look.newest, "shuffled": look.shuffled}
         self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models), {}, how)
 
@@ -224,7 +288,9 @@ class _Runner:
         evaluation = evaluate(
             model, data, name=what.name, progress=lambda done, all: self.monitor.progress(done, all, "test"), **how
         )
-        latency = asdict(request_latency(model, data)) if isinstance(model, Recommender) else None
+        latency = None
+        if self.alone and isinstance(model, Recommender):
+            latency = asdict(request_latency(model, data))
         path = self._measured(data, what, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(ranks_frame(evaluation, data), path.with_suffix(".parquet"))
@@ -233,16 +299,15 @@ class _Runner:
 
     # -- telling ----------------------------------------------------------------------------------------------
 
-    def plan(self, jobs: Sequence[tuple[Dataset, str, int]]) -> None:
+    def plan(self, jobs: Sequence[Job]) -> None:
         """Say what will be done and how long it takes, before it costs anything."""
         total = len(self.data_sets) * sum(len(self._seeds(what)) for what in self.study.models)
         self.monitor.say(f"study {self.study.name}: {self.study.question}")
         self.monitor.say(f"{total} results, {len(jobs)} of them to be made")
         seconds: dict[tuple[str, str], list[float]] = {}
-        for data, name, _ in jobs:
-            what = self._named(name)
-            if isinstance(what, Trial):
-                seconds.setdefault((data.name, name), []).append(self._cost(data, what))
+        for job in jobs:
+            if isinstance(self._named(job[1]), Trial):
+                seconds.setdefault(job[:2], []).append(self._seconds(job))
         for (where, name), each in seconds.items():
             self.monitor.say(f"  {where}: {name}, {len(each)} × {each[0] / 60:.1f} min")
         if seconds:
@@ -250,8 +315,11 @@ class _Runner:
                 f"training will take about {sum(map(sum, seconds.values())) / 60:,.0f} min on this machine"
             )
 
-    def _cost(self, data: Dataset, trial: Trial) -> float:
-        """Seconds of a training: what other seeds of it took, or else an estimate."""
+    def _seconds(self, job: Job) -> float:
+        """Of a training by itself: what other seeds of it took, or else an estimate. A look costs next to nothing."""
+        data, trial = self.data_sets[job[0]], self._named(job[1])
+        if isinstance(trial, Look):
+            return 0.0
         done = [self._measured(data, trial, seed) for seed in range(self.seeds)]
         taken = [read_json(path, "study")["training"]["seconds"] for path in done if path.exists()]
         if taken:
@@ -277,7 +345,7 @@ class _Runner:
         """STUDY.json of all that has been measured."""
         found: dict[str, list[dict[str, Any]]] = {}
         ranks: dict[str, list[pl.DataFrame]] = {}
-        for data in self.data_sets:
+        for data in self.data_sets.values():
             for what in self.study.models:
                 for seed in self._seeds(what):
                     path = self._measured(data, what, seed)
@@ -288,7 +356,28 @@ class _Runner:
                             frame.with_columns(pl.lit(what.name).alias("model"), pl.lit(seed).alias("seed"))
                         )
         frames = {name: pl.concat(each) for name, each in ranks.items()}
-        write_json(self.result, summary(self.study, self.data_sets, found, frames, self.command))
+        write_json(self.result, summary(self.study, list(self.data_sets.values()), found, frames, self.command))
+
+
+class _Nobody:
+    """A monitor for a process of its own, which nobody watches."""
+
+    def stage(self, number: int, total: int, title: str) -> None: ...
+
+    def progress(self, done: int, total: int, note: str) -> None: ...
+
+    def remaining(self, seconds: float | None) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+def _title(job: Job) -> str:
+    data, name, seed = job
+    return f"{data}: {name}, seed {seed}"
+
+
+def _item_text(trial: Trial) -> str:
+    return getattr(trial.options, "item_text", "")
 
 
 def _named(value: Any) -> Any:

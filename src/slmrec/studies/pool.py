@@ -1,0 +1,95 @@
+"""Jobs side by side in processes: each once what it needs is done, the head of the longest chain first.
+
+A small model leaves most of an accelerator idle, and two trainings on one core each get more done than one on both.
+"""
+
+import heapq
+import multiprocessing
+import os
+import signal
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from graphlib import TopologicalSorter
+from typing import TypeVar
+
+import torch
+
+Job = TypeVar("Job")
+
+_work: Callable[..., None]
+"""What a process of the pool does with a job."""
+
+
+def side_by_side(
+    jobs: Mapping[Job, Collection[Job]],
+    seconds: Mapping[Job, float],
+    processes: int,
+    work: Callable[[Job], None],
+    began: Callable[[Job], None],
+    ended: Callable[[Job], None],
+) -> None:
+    """Do jobs in several processes.
+
+    Args:
+        jobs: each with those that have to be done before it.
+        seconds: what each takes, as far as can be told.
+        processes: how many at once; they share the cores evenly.
+        work: does a job, in another process: it and the jobs are pickled.
+        began: told when a job begins, in this process.
+        ended: told when it is done, in this process.
+
+    Raises:
+        Exception: the first that a job raises; what else is being done is stopped.
+    """
+    chains = longest_chains(jobs, seconds)
+    order = TopologicalSorter(jobs)
+    order.prepare()
+    ready: list[tuple[float, int, Job]] = []
+    running: dict[Future[None], Job] = {}
+    number = 0
+    with ProcessPoolExecutor(
+        processes, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(work, processes)
+    ) as pool:
+        try:
+            while order.is_active():
+                for job in order.get_ready():
+                    heapq.heappush(ready, (-chains[job], number, job))
+                    number += 1
+                while ready and len(running) < processes:  # no more: what gets ready later may be more urgent
+                    job = heapq.heappop(ready)[2]
+                    began(job)
+                    running[pool.submit(_do, job)] = job
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job = running.pop(future)
+                    future.result()
+                    ended(job)
+                    order.done(job)
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def longest_chains(jobs: Mapping[Job, Collection[Job]], seconds: Mapping[Job, float]) -> dict[Job, float]:
+    """Seconds of each job and of the longest chain of jobs that wait for it, one for another."""
+    waiting: dict[Job, list[Job]] = {job: [] for job in jobs}
+    for job, needs in jobs.items():
+        for need in needs:
+            waiting[need].append(job)
+    chains: dict[Job, float] = {}
+    for job in reversed(list(TopologicalSorter(jobs).static_order())):
+        chains[job] = seconds[job] + max((chains[later] for later in waiting[job]), default=0.0)
+    return chains
+
+
+def _begin(work: Callable[..., None], processes: int) -> None:
+    global _work
+    _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is for the process that started this one
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+
+
+def _do(job: object) -> None:
+    _work(job)

@@ -1,0 +1,43 @@
+"""Jobs in processes: their order, what is told, and how a failure ends them."""
+
+import os
+import time
+
+import pytest
+
+from slmrec.studies.pool import longest_chains, side_by_side
+
+
+@pytest.fixture
+def jobs(tmp_path) -> dict[str, list[str]]:
+    """Folders: each needs the one that it is in, and so fails if that is not made first."""
+    needs = {"table": [], "table/teacher": ["table"], "table/teacher/student": ["table", "table/teacher"]}
+    needs |= {"table/control": ["table"], "other": []}
+    return {str(tmp_path / job): [str(tmp_path / need) for need in each] for job, each in needs.items()}
+
+
+@pytest.fixture
+def seconds(jobs) -> dict[str, float]:
+    return dict(zip(jobs, (5.0, 20.0, 10.0, 3.0, 7.0), strict=True))
+
+
+def test_a_chain_is_as_long_as_what_waits_for_its_head(jobs, seconds):
+    assert longest_chains(jobs, seconds) == dict(zip(jobs, (35.0, 30.0, 10.0, 3.0, 7.0), strict=True))
+
+
+def test_jobs_wait_for_what_they_need_and_the_longest_chain_goes_first(jobs, seconds):
+    began, ended = [], []
+    side_by_side(jobs, seconds, 2, os.mkdir, began.append, ended.append)
+    table, teacher, student, control, other = jobs
+    assert began[:2] == [table, other]
+    assert began.index(teacher) < began.index(control)
+    assert sorted(began) == sorted(ended) == sorted(jobs)
+    assert all(os.path.isdir(job) for job in (student, control, other))
+
+
+def test_a_failure_ends_the_rest_at_once():
+    started = time.monotonic()
+    naps = {-1.0: [], 60.0: [], 0.0: [-1.0]}  # to sleep for less than no time fails
+    with pytest.raises(ValueError, match="non-negative"):
+        side_by_side(naps, dict.fromkeys(naps, 1.0), 2, time.sleep, lambda job: None, lambda job: None)
+    assert time.monotonic() - started < 50
