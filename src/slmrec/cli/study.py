@@ -20,6 +20,7 @@ examples:
   slmrec study ablation --data data/ml-100k --seeds 3 --out studies
   slmrec study models --data data/beauty data/sports --out studies --model 'SASRec + text' --model SASRec
   slmrec study layers --data data/ml-100k --out studies --recipe paper --teacher.training.epochs 1
+  slmrec study kd --data data/ml-100k --out studies --jobs 8
 
 DIR then holds STUDY.json, STUDY.md with its plots, and the models. What is finished is never done again, also by
 another study that shares it; a study that was cut off goes on when the same command is typed again.

@@ -13,7 +13,7 @@ from slmrec.training.options import ClassicOptions, NeighboursOptions
 
 SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
 CLASSICS = (*SASRECS, "sequential rules@0", "text-kNN@0")
-ALL = (*CLASSICS, "LLM + text@0", "LLM + text@1")
+ALL = (*CLASSICS, "LLM + text@0")
 COPIES = 2
 """Of each training sequence, where a student is taught histories that no user had."""
 NEWEST = 3

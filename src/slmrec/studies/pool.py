@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from graphlib import TopologicalSorter
+from multiprocessing.context import BaseContext
 from typing import TypeVar
 
 import torch
@@ -48,9 +49,7 @@ def side_by_side(
     ready: list[tuple[float, int, Job]] = []
     running: dict[Future[None], Job] = {}
     number = 0
-    with ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(work, processes)
-    ) as pool:
+    with ProcessPoolExecutor(processes, _context(), initializer=_begin, initargs=(work, processes)) as pool:
         try:
             while order.is_active():
                 for job in order.get_ready():
@@ -81,6 +80,15 @@ def longest_chains(jobs: Mapping[Job, Collection[Job]], seconds: Mapping[Job, fl
     for job in reversed(list(TopologicalSorter(jobs).static_order())):
         chains[job] = seconds[job] + max((chains[later] for later in waiting[job]), default=0.0)
     return chains
+
+
+def _context() -> BaseContext:
+    """How processes start: where the system can, from one that has imported what they need, and not one by one."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["slmrec.studies.runner"])
+    return context
 
 
 def _begin(work: Callable[..., None], processes: int) -> None:
