@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +44,12 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         **versions,
     }
+
+
+def in_words(machine: Mapping[str, Any]) -> str:
+    """A `machine` in words, as "NVIDIA H200, torch 2.13.0"."""
+    cores = f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''} of {machine['cpu']}"
+    return f"{machine['accelerator'] or cores}, torch {machine['torch']}"
 
 
 def _processor() -> str:

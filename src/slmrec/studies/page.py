@@ -43,15 +43,15 @@ def pages(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _page(result: Mapping[str, Any], plots: Mapping[str, str]) -> str:
-    machine = result["written"]["machine"]
+    models = [model for data in result["data"].values() for model in data["models"].values()]
+    machines = sorted({machine for model in models for machine in model["machines"]})
     lines = [
         f"# Study: {result['study']}",
         "",
         result["question"],
         "",
         f"`{result['command']}`; full catalogue, seen items masked, ties against the model; on "
-        f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''} of {machine['cpu']}, torch {machine['torch']}, "
-        f"{result['written']['finished'][:10]}.",
+        f"{' and '.join(machines)}, {result['written']['finished'][:10]}.",
     ]
     for name, data in result["data"].items():
         lines += ["", f"## {name}", ""]

@@ -82,6 +82,7 @@ def _model(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "cases": seeds[0]["cases"],
         "cold_targets": seeds[0]["cold_targets"],
         "commits": sorted({entry["commit"] for entry in seeds if entry.get("commit")}),
+        "machines": sorted({entry["machine"] for entry in seeds if "machine" in entry}),
         "seeds": {},
     }
     for entry in seeds:
@@ -96,7 +97,7 @@ def _model(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             seed["best_epoch"] = training["best_epoch"]
             seed["training_seconds"] = round(training["seconds"], 1)
         told["seeds"][str(entry["model_seed"])] = seed
-    shown = [*METRICS, *(["request_ms"] if seeds[0]["latency"] else [])]
+    shown = [*METRICS, *(["request_ms"] if all(entry["latency"] for entry in seeds) else [])]
     values = {name: [seed[name] for seed in told["seeds"].values()] for name in shown}
     told["mean"] = {name: round(mean(each), 5) for name, each in values.items()}
     told["sd"] = {name: round(stdev(each), 5) for name, each in values.items()} if len(seeds) > 1 else None

@@ -32,7 +32,7 @@ from slmrec.models.ensemble import Ensemble
 from slmrec.models.text import text_vectors
 from slmrec.models.width import widths
 from slmrec.pipeline import Monitor
-from slmrec.provenance import commit
+from slmrec.provenance import commit, in_words, machine
 from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.pool import side_by_side
 from slmrec.studies.results import summary
@@ -295,7 +295,8 @@ class _Runner:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(ranks_frame(evaluation, data), path.with_suffix(".parquet"))
         told = {**told, "kind": model.kind, "layers": getattr(model, "num_layers", None), "latency": latency}
-        write_json(path, {**evaluation.to_json(), **told, "model_seed": seed, "commit": commit()})
+        told |= {"model_seed": seed, "commit": commit(), "machine": in_words(machine())}
+        write_json(path, {**evaluation.to_json(), **told})
 
     # -- telling ----------------------------------------------------------------------------------------------
 

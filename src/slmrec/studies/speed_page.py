@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slmrec.provenance import in_words
+
 
 @dataclass(frozen=True)
 class PaperRow:
@@ -41,14 +43,12 @@ def speed_page(result: Mapping[str, Any]) -> str:
         "one user, on one thread.",
     ]
     for name, data in result["data"].items():
-        machine = data["measured"]["machine"]
-        where = machine["accelerator"] or f"{machine['cores']} cores of {machine['cpu']}"
         lines += [
             "",
             f"## {name}",
             "",
-            f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions; on {where}, "
-            f"torch {machine['torch']}, {data['measured']['finished'][:10]}.",
+            f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions; on "
+            f"{in_words(data['measured']['machine'])}, {data['measured']['finished'][:10]}.",
             "",
             *_models(data["speeds"], dict(result["pairs"])),
         ]
