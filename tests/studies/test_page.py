@@ -7,12 +7,12 @@ import pytest
 from slmrec.studies.page import _plot
 
 
-def plotted(axis, levels):
+def plotted(axis, levels, *, timed=True):
     """The texts of a plot of models at these levels, of which each takes a millisecond more than the one before."""
     models = {
         name: {
             "kind": "sasrec",
-            "mean": {"NDCG@10": level, "request_ms": 2.0 + place},
+            "mean": {"NDCG@10": level, **({"request_ms": 2.0 + place} if timed else {})},
             "sd": None,
             "seeds": {"0": {"NDCG@10": level}},
         }
@@ -44,3 +44,11 @@ def test_times_are_told_in_plain_numbers(models):
     texts = plotted({}, {f"m{place}": 0.1 for place in range(models)})
     assert not [text for text in texts if "\\" in text or "$" in text]
     assert [text for text in texts if re.fullmatch(r"[\d.]+", text)]
+
+
+def test_what_was_not_timed_is_not_drawn_against_time():
+    models = {"one": 0.1, "two": 0.2}
+    assert any("ms" in text for text in plotted({}, models))
+    texts = plotted({}, models, timed=False)
+    assert {"one", "two"} <= set(texts)
+    assert not any("ms" in text for text in texts)

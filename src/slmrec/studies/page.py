@@ -154,7 +154,7 @@ def _strata(levels: Mapping[str, Any]) -> list[str]:
 
 
 def _plot(result: Mapping[str, Any], data: str) -> str:
-    """Quality along the study's axis; or each model's, and beside it quality against the time of one request."""
+    """Quality along the study's axis; or each model's, and beside it, if known, against the time of one request."""
     models = result["data"][data]["models"]
     axis = {name: place for name, place in result["axis"].items() if name in models}
     with matplotlib.rc_context(_STYLE):
@@ -162,10 +162,14 @@ def _plot(result: Mapping[str, Any], data: str) -> str:
             figure = Figure(figsize=(8, 4), layout="constrained")
             _along(figure.subplots(), models, axis, result["axis_title"])
         else:
-            figure = Figure(figsize=(10, max(2.6, 0.9 + 0.24 * len(models))), layout="constrained")
-            left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-            _levels(left, models)
-            _frontier(right, models)
+            timed = any("request_ms" in model["mean"] for model in models.values())
+            figure = Figure(figsize=(10 if timed else 6, max(2.6, 0.9 + 0.24 * len(models))), layout="constrained")
+            first, *second = figure.subplots(
+                1, 2 if timed else 1, squeeze=False, width_ratios=(3, 2) if timed else None
+            )[0]
+            _levels(first, models)
+            for axes in second:
+                _frontier(axes, models)
         figure.suptitle(data, x=0.01, ha="left")
         buffer = io.StringIO()
         unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
