@@ -78,6 +78,33 @@ CLAIMS = (
 )
 
 
+@dataclass(frozen=True)
+class Aim:
+    """A gain that this project set out for, by the study `models`."""
+
+    says: str
+    model: str
+    baseline: str
+    percent: float
+    """At least so much more NDCG@10."""
+    rare: bool = False
+    """On items with 0 to 5 training interactions alone."""
+
+
+BEST = "LLM taught by all"
+CLASSIC = "SASRec + text"
+AIMS = (
+    Aim("The best student against the best classic model alone, with the same text", BEST, CLASSIC, 12),
+    Aim("A taught SASRec against the same alone, at the same cost", "SASRec taught by classics", CLASSIC, 10),
+    Aim("The LLM student against a SASRec of the same teachers", BEST, "SASRec taught by all", 3),
+    Aim("The LLM student against a SASRec taught by SASRecs", BEST, "SASRec taught by SASRecs", 3),
+    Aim("The LLM student against its teachers together", BEST, "ensemble of all", 0),
+    Aim("Items with 0 to 5 training interactions, LLM student", BEST, CLASSIC, 20, rare=True),
+    Aim("Items with 0 to 5 training interactions, SASRec", "SASRec taught by classics", CLASSIC, 20, rare=True),
+    Aim("Users of whom three events are known, LLM student", f"{BEST}, newest 3", f"{CLASSIC}, newest 3", 10),
+)
+
+
 def page() -> str:
     """docs/claims.md."""
     lines = [
@@ -97,7 +124,7 @@ def page() -> str:
         for place, row in enumerate(rows):
             first = [claim.says, f"`{claim.study}`"] if not place else ["", ""]
             lines.append("| " + " | ".join([*first, *row]) + " |")
-    return "\n".join([*lines, "", *_efficiency(), ""])
+    return "\n".join([*lines, "", *_efficiency(), "", *_aims(), ""])
 
 
 def _rows(claim: Claim) -> Iterator[list[str]]:
@@ -131,6 +158,34 @@ def _verdict(found: dict[str, Any], expected: str) -> str:
         )
     better = found["difference"] > 0
     return ("holds" if better == (expected != "worse") else "refuted") + f", {said}"
+
+
+def _aims() -> list[str]:
+    """What teaching a student was hoped to bring, and what it brings."""
+    lines = [
+        "## What we set out for",
+        "",
+        "Students that follow teachers' scores ([models](results/models.md)), not the paper's distillation. What was "
+        "tried beside them is in [the log](log.md).",
+        "",
+        "| aim | hoped for | data | measured | interval | p | seeds | reached |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    path = STUDIES / "models.json"
+    for name, data in json.loads(path.read_text())["data"].items():
+        for aim in AIMS:
+            compared = data["comparisons_cold" if aim.rare else "comparisons"]
+            pair = (aim.model, aim.baseline)
+            for found in (each for each in compared if (each["model"], each["baseline"]) == pair):
+                gain = 100 * found["relative"]
+                certain = found["p_corrected"] < LEVEL and found["low"] * found["high"] > 0
+                reached = "no" if gain < aim.percent else "yes" if certain else "not certain"
+                lines.append(
+                    f"| {aim.says} | {aim.percent:+} % | {name} | {gain:+.1f} % ({found['difference']:+.4f}) | "
+                    f"{found['low']:+.4f} to {found['high']:+.4f} | {found['p_corrected']:.4f} | "
+                    f"{' and '.join(map(str, found['seeds']))} | {reached} |"
+                )
+    return lines
 
 
 def _efficiency() -> list[str]:
