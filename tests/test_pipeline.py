@@ -15,9 +15,12 @@ from slmrec.recipe import Recipe
 from slmrec.training import trainer
 from slmrec.training.options import (
     DistillationOptions,
+    EnsembleOptions,
     LLMOptions,
     SASRecOptions,
+    SequentialRulesOptions,
     StudentOptions,
+    TextKNNOptions,
     TrainingOptions,
 )
 
@@ -141,19 +144,68 @@ def test_examples_are_what_the_models_recommend_before_the_target(unbroken, cycl
         assert titles == data.catalogue.texts(data.catalogue.index(frame["item_id"]))
 
 
-def test_a_run_may_teach_by_scores_and_know_items_by_text(source, recipe, cycle, tmp_path):
+@pytest.fixture(scope="module")
+def texts(cycle, tmp_path_factory) -> Path:
     rings = torch.nn.functional.one_hot(torch.arange(20) % 5).float().tolist()
-    vectors = pl.DataFrame({"item_id": cycle.catalogue.frame["item_id"], "vector": rings})
-    vectors.write_parquet(tmp_path / "vectors.parquet")
-    sasrec = replace(recipe.sasrec, item_text=str(tmp_path / "vectors.parquet"))
-    changed = replace(recipe, sasrec=sasrec, distillation=DistillationOptions(form="scores", candidates=8))
-    out = run(str(source), tmp_path / "run", changed, recipe_name="scores", monitor=Watcher())
-    log = json.loads((out / "student" / "training.json").read_text())["log"]
-    assert "score_kl" in log[0]
+    path = tmp_path_factory.mktemp("texts") / "vectors.parquet"
+    pl.DataFrame({"item_id": cycle.catalogue.frame["item_id"], "vector": rings}).write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def by_scores(recipe, texts) -> Recipe:
+    return replace(
+        recipe,
+        sasrec=replace(recipe.sasrec, item_text=str(texts)),
+        sequential_rules=SequentialRulesOptions(max_length=8),
+        text_knn=TextKNNOptions(max_length=8),
+        distillation=DistillationOptions(form="scores", candidates=8),
+        ensemble=EnsembleOptions(sasrecs=2, sequential_rules=True, text_knn=True),
+    )
+
+
+def test_a_run_may_teach_by_scores_and_know_items_by_text(source, by_scores, tmp_path):
+    watcher = Watcher()
+    out = run(str(source), tmp_path / "run", by_scores, recipe_name="scores", monitor=watcher)
+    tested = [one["model"] for one in json.loads((out / "metrics.json").read_text())]
+    rules = ["popularity", "item_knn", "sequential_rules", "text_knn"]
+    assert tested == [*rules, "sasrec", "sasrec_taught", "teacher", "student_ce", "student"]
+    assert len(watcher.stages) == 9  # one more SASRec, and the one that is taught
+    one, other = (load(out / name).state_dict() for name in ("sasrec", "sasrec_2"))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+    for name in ("student", "sasrec_taught"):
+        assert "score_kl" in json.loads((out / name / "training.json").read_text())["log"][0]
     known = load(out / "student").items.text[1:]  # whitened; the five rings of four items are still told apart
     assert len({tuple(round(number, 4) for number in row) for row in known.tolist()}) == 5
     assert not known.isnan().any()
-    assert "The student follows the teacher’s scores" in (out / "report.html").read_text()
-    reader = replace(recipe.teacher, reading="last-prompt-token", prompt_after="next item ?")
+    page = (out / "report.html").read_text()
+    assert "the teacher and 2 SASRecs, sequential rules, text-kNN together" in page
+    again = Watcher()
+    run(str(source), out, by_scores, recipe_name="scores", monitor=again)
+    assert again.told == 0
+
+
+def test_a_run_by_scores_without_texts_does_with_ids(source, by_scores, tmp_path):
+    worded = replace(by_scores, sasrec=replace(by_scores.sasrec, item_text="minilm-l6"))
+    watcher = Watcher(end_at=3)  # the third thing told is of the first training
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run(str(source), out, worded, recipe_name="scores", monitor=watcher)
+    assert "no item has a text, so items are known by their ids alone" in watcher.said
+    assert "text_knn" not in json.loads((out / "run.json").read_text())["models"]
+    run(str(source), out, worded, recipe_name="scores", monitor=Watcher())
+    assert not (out / "text_knn").exists()
+    assert (out / "sequential_rules").exists()
+    assert load(out / "sasrec_taught").items.text is None
+
+
+def test_what_cannot_be_taught_by_scores_is_refused_at_the_recipe(by_scores):
+    reader = replace(by_scores.teacher, reading="last-prompt-token", prompt_after="next item ?")
     with pytest.raises(UserError, match="compares the scores of every-position"):
-        replace(changed, teacher=reader)
+        replace(by_scores, teacher=reader)
+    with pytest.raises(UserError, match=r"text_knn\.max_length is 9, teacher\.max_length 8"):
+        replace(by_scores, text_knn=TextKNNOptions(max_length=9))
+    with pytest.raises(UserError, match=r"distillation\.start is teacher"):
+        replace(by_scores, distillation=replace(by_scores.distillation, start="teacher"))
+    with pytest.raises(UserError, match="sasrecs is 0"):
+        EnsembleOptions(sasrecs=0)

@@ -6,7 +6,9 @@ A RUN folder is filled stage by stage, each result whole or not there; started a
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +30,7 @@ from slmrec.recipe import Recipe, as_dict
 from slmrec.report import write_report
 from slmrec.training.cost import Cost, classic_cost, llm_cost
 from slmrec.training.counting import train_neighbours, train_popularity
+from slmrec.training.options import LLMOptions, NeighboursOptions, SASRecOptions
 from slmrec.training.train import (
     distill,
     distill_scores,
@@ -37,10 +40,19 @@ from slmrec.training.train import (
 )
 
 MODELS = ("popularity", "item_knn", "sasrec", "teacher", "student_ce", "student")
-"""Every run's models, in the order of its tables."""
+"""Every run's models, in the order of its tables; `models_of` has a recipe's."""
 
 EXAMPLES = 10
 """Real histories whose recommendations the report shows by title."""
+
+
+def models_of(recipe: Recipe) -> tuple[str, ...]:
+    """The models that a run tests, in the order of its tables."""
+    if recipe.distillation.form != "scores":
+        return MODELS
+    rules = ("sequential_rules",) if recipe.ensemble.sequential_rules else ()
+    texts = ("text_knn",) if recipe.ensemble.text_knn else ()
+    return ("popularity", "item_knn", *rules, *texts, "sasrec", "sasrec_taught", "teacher", "student_ce", "student")
 
 
 class Monitor(Protocol):
@@ -137,29 +149,23 @@ class _Job:
     @property
     def done(self) -> bool:
         """Whether every result is there."""
-        return all((self.out / name).exists() for name in ("data", *MODELS, "metrics.json", "report.html"))
+        models = self.info.get("models", ())
+        return all((self.out / name).exists() for name in ("data", *models, "metrics.json", "report.html"))
 
     # -- stages -----------------------------------------------------------------------------------------------
 
     def stages(self) -> None:
         """Everything in order; what is there already is taken as it is."""
-        recipe, out = self.recipe, self.out
-        teacher_title = f"teacher: {recipe.teacher.layers} layers of {recipe.teacher.backbone}"
-        student = f"student: {recipe.student.layers} layers"
-        titles = {
-            "data": f"preparing {self.source}",
-            "sasrec": "SASRec, item-kNN and popularity, the classic models",
-            "teacher": teacher_title,
-            "student_ce": f"{student}, by cross-entropy alone",
-            "student": f"{student}, distilled from the teacher",
-            "metrics.json": "evaluating all models on the test split",
-            "report.html": "writing the report",
-        }
-        self.numbers = {name: (number, len(titles), title) for number, (name, title) in enumerate(titles.items(), 1)}
+        out = self.out
+        self._number_stages()
         data = self._stage("data", self._data, lambda: Dataset.load(out / "data"))
+        self._fit_to(data)
+        recipe = self.recipe
         self._estimate(data)
-        classic = self._stage("sasrec", lambda: self._sasrec(data), lambda: load(out / "sasrec"))
+        classic = self._stage("sasrec", lambda: self._classics(data), lambda: load(out / "sasrec"))
         items = classic.items
+        for name, options in self._others().items():
+            self._stage(name, partial(train_classic, data, options, out / name, self._progress))
         teacher = self._stage(
             "teacher",
             lambda: train_llm(data, recipe.teacher, out / "teacher", items, self._progress),
@@ -168,9 +174,56 @@ class _Job:
         assert isinstance(teacher, SLMRec)
         alone = student_shape(teacher, recipe.student)
         self._stage("student_ce", lambda: train_llm(data, alone, out / "student_ce", items, self._progress))
-        self._stage("student", lambda: self._distill(teacher, data, items))
+        if self._by_scores:
+            self._stage("student", lambda: self._teach(data, "student", alone, items))
+            self._stage("sasrec_taught", lambda: self._teach(data, "sasrec_taught", recipe.taught_sasrec()))
+        else:
+            self._stage("student", lambda: self._distill(teacher, data, items))
         self._stage("metrics.json", lambda: self._evaluate(data))
         self._stage("report.html", lambda: write_report(out))
+
+    def _number_stages(self) -> None:
+        recipe = self.recipe
+        student = f"student: {recipe.student.layers} layers"
+        taught = "taught by all of them" if self._by_scores else "distilled from the teacher"
+        count = recipe.ensemble.sasrecs
+        titles = {
+            "data": f"preparing {self.source}",
+            "sasrec": "SASRec, item-kNN and popularity, the classic models",
+            **{name: f"SASRec of another seed, {place} of {count}" for place, name in enumerate(self._others(), 2)},
+            "teacher": f"teacher: {recipe.teacher.layers} layers of {recipe.teacher.backbone}",
+            "student_ce": f"{student}, by cross-entropy alone",
+            "student": f"{student}, {taught}",
+            **({"sasrec_taught": "SASRec, taught by the same"} if self._by_scores else {}),
+            "metrics.json": "evaluating all models on the test split",
+            "report.html": "writing the report",
+        }
+        self.numbers = {name: (number, len(titles), title) for number, (name, title) in enumerate(titles.items(), 1)}
+
+    @property
+    def _by_scores(self) -> bool:
+        """Whether students follow scores: then several teach, and a SASRec is taught, too."""
+        return self.recipe.distillation.form == "scores"
+
+    def _others(self) -> dict[str, SASRecOptions]:
+        """The SASRecs that only teach, by name: the classic model with other seeds."""
+        sasrec = self.recipe.sasrec
+        seeds = range(1, self.recipe.ensemble.sasrecs if self._by_scores else 1)
+        return {
+            f"sasrec_{seed + 1}": replace(sasrec, training=replace(sasrec.training, seed=sasrec.training.seed + seed))
+            for seed in seeds
+        }
+
+    def _fit_to(self, data: Dataset) -> None:
+        """Do without text where items have none, and keep which models the run will have."""
+        sasrec = self.recipe.sasrec
+        if sasrec.item_text and not sasrec.item_text.endswith(".parquet") and not any(data.catalogue.frame["text"]):
+            self.monitor.say("no item has a text, so items are known by their ids alone")
+            sasrec = replace(sasrec, item_text="", id_dropout=0.0)
+        ensemble = replace(self.recipe.ensemble, text_knn=self.recipe.ensemble.text_knn and bool(sasrec.item_text))
+        self.recipe = replace(self.recipe, sasrec=sasrec, ensemble=ensemble)
+        self.info["models"] = list(models_of(self.recipe))
+        write_json(self.out / "run.json", self.info)
 
     def _stage(self, name: str, make: Callable[[], Any], have: Callable[[], Any] | None = None) -> Any:
         """Make a stage's result, or load the one that is there."""
@@ -209,25 +262,38 @@ class _Job:
         self.monitor.say(data.describe())
         return data
 
-    def _sasrec(self, data: Dataset) -> Recommender:
-        if not (self.out / "popularity").exists():
-            train_popularity(data, self.out / "popularity")
-        if not (self.out / "item_knn").exists():
-            train_neighbours(data, self.recipe.item_knn, self.out / "item_knn")
-        return train_classic(data, self.recipe.sasrec, self.out / "sasrec", self._progress)
+    def _classics(self, data: Dataset) -> Recommender:
+        recipe, out = self.recipe, self.out
+        untrained: dict[str, NeighboursOptions] = {
+            "item_knn": recipe.item_knn,
+            "sequential_rules": recipe.sequential_rules,
+        }
+        if recipe.sasrec.item_text:
+            untrained["text_knn"] = replace(recipe.text_knn, item_text=recipe.sasrec.item_text)
+        if not (out / "popularity").exists():
+            train_popularity(data, out / "popularity")
+        for name, options in untrained.items():
+            if name in self.info["models"] and not (out / name).exists():
+                train_neighbours(data, options, out / name, self._progress)
+        return train_classic(data, recipe.sasrec, out / "sasrec", self._progress)
+
+    def _teach(
+        self, data: Dataset, name: str, student: LLMOptions | SASRecOptions, items: ItemTable | None = None
+    ) -> Recommender:
+        """A student of the scores of all who teach, together."""
+        untrained = [each for each in ("sequential_rules", "text_knn") if each in self.info["models"]]
+        teachers = [load(self.out / each) for each in ("sasrec", *self._others(), *untrained, "teacher")]
+        return distill_scores(teachers, data, self.out / name, student, self.recipe.distillation, items, self._progress)
 
     def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> Recommender:
         recipe = self.recipe
-        if recipe.distillation.form == "scores":
-            shape, out = student_shape(teacher, recipe.student), self.out / "student"
-            return distill_scores([teacher], data, out, shape, recipe.distillation, items, self._progress)
         start = items if recipe.distillation.start == "pretrained" else None
         return distill(teacher, data, self.out / "student", recipe.student, recipe.distillation, start, self._progress)
 
     def _evaluate(self, data: Dataset) -> None:
         """All models on the test split: metrics.json, ranks.parquet, examples.json, and each model's card."""
         evaluations: list[Evaluation] = []
-        models = {name: load(self.out / name) for name in MODELS}
+        models = {name: load(self.out / name) for name in self.info["models"]}
         for place, (name, model) in enumerate(models.items()):
             evaluations.append(
                 evaluate(
@@ -265,12 +331,14 @@ class _Job:
             assert isinstance(saved, SLMRec)
             config = saved.backbone.config
         student = recipe.student.beside(teacher)
-        taught = llm_cost(data, student, config, teacher.layers, recipe.distillation.blocks)
+        blocks = 1 if self._by_scores else recipe.distillation.blocks
         self.ahead = [
             ("sasrec", classic_cost(data, recipe.sasrec)),
+            *((name, classic_cost(data, options)) for name, options in self._others().items()),
             ("teacher", llm_cost(data, teacher, config)),
             ("student_ce", llm_cost(data, student, config)),
-            ("student", taught),
+            ("student", llm_cost(data, student, config, teacher.layers, blocks)),
+            *([("sasrec_taught", classic_cost(data, recipe.taught_sasrec()))] if self._by_scores else []),
         ]
         missing = [(name, cost) for name, cost in self.ahead if not (self.out / name).exists()]
         if missing:

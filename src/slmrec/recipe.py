@@ -15,6 +15,7 @@ from slmrec.training.options import (
     BERT4RecOptions,
     CaserOptions,
     DistillationOptions,
+    EnsembleOptions,
     ESASRecOptions,
     GRU4RecOptions,
     ItemKNNOptions,
@@ -27,14 +28,17 @@ from slmrec.training.options import (
 )
 
 T = TypeVar("T")
-RUN_SECTIONS = ("preparation", "item_knn", "sasrec", "teacher", "student", "distillation")
+RUN_SECTIONS = (
+    *("preparation", "item_knn", "sequential_rules", "text_knn", "sasrec"),
+    *("teacher", "student", "distillation", "ensemble"),
+)
 """What the main job uses of a recipe."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The main job: prepare, item-kNN, SASRec, teacher, student by cross-entropy alone, distilled student; and every
-    kind of model that is trained by a command of its own."""
+    """The main job: prepare, item-kNN, SASRec, teacher, student by cross-entropy alone, distilled student, and where
+    students follow scores a SASRec that does; and every kind of model that is trained by a command of its own."""
 
     preparation: Preparation = field(default_factory=Preparation)
     """How raw interactions become a data set."""
@@ -46,6 +50,8 @@ class Recipe:
     """The shallow one."""
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
     """How the one teaches the other."""
+    ensemble: EnsembleOptions = field(default_factory=EnsembleOptions)
+    """Who teaches beside the teacher."""
     item_knn: ItemKNNOptions = field(default_factory=ItemKNNOptions)
     """Items of users who share items; nothing is trained."""
     sequential_rules: SequentialRulesOptions = field(default_factory=SequentialRulesOptions)
@@ -73,9 +79,31 @@ class Recipe:
                     f"teacher.reading is {self.teacher.reading}, but distillation.form 'scores' compares the scores of "
                     "every-position"
                 )
+            if self.distillation.start == "teacher":
+                raise UserError(
+                    "distillation.start is teacher, but with form 'scores' several models teach and none is the one to "
+                    "start from; leave it at pretrained"
+                )
+            self._check_lengths()
             return
         block_ends(self.teacher.layers, self.distillation.blocks, "teacher")
         block_ends(self.student.layers, self.distillation.blocks, "student")
+
+    def taught_sasrec(self) -> SASRecOptions:
+        """The classic model as a student of scores."""
+        return replace(self.sasrec, dropout=self.ensemble.taught_dropout)
+
+    def _check_lengths(self) -> None:
+        """Whoever teaches by scores must read as much as the students do, a SASRec and an LLM."""
+        lengths = {"teacher": self.teacher.max_length, "sasrec": self.sasrec.max_length}
+        lengths |= {"sequential_rules": self.sequential_rules.max_length} if self.ensemble.sequential_rules else {}
+        lengths |= {"text_knn": self.text_knn.max_length} if self.ensemble.text_knn else {}
+        for name, length in lengths.items():
+            if length != self.teacher.max_length:
+                raise UserError(
+                    f"{name}.max_length is {length}, teacher.max_length {self.teacher.max_length}: with "
+                    "distillation.form 'scores' all of them teach, and must read the same events; make them equal"
+                )
 
 
 def shipped_recipes() -> list[str]:

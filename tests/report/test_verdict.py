@@ -1,11 +1,13 @@
 """The sentences against planted numbers: what a reader would say of them, written out by hand."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from slmrec.report.differences import Difference
-from slmrec.report.verdict import headline
+from slmrec.report.run import Run
+from slmrec.report.verdict import findings, headline
 
 LAYERS = {"teacher": 8, "student": 4}
 CLEAR = Difference(0.01, 0.005, 0.015)
@@ -96,3 +98,29 @@ def test_zeros_are_never_divided_by(name: str):
     assert said(**ndcg | {name: 0.0}).endswith(".")
     assert "not" not in said(**{name: 0.01})
     assert said(**{name: 0.0}) == "No model of this run puts a single true next item among its first ten."
+
+
+def served(gap: Callable | None = None, **models: tuple[float, float]) -> str:
+    """What is said of models, each given as its NDCG@10 and the seconds that 100 users took."""
+    metrics = {
+        name: {"metrics": {"NDCG@10": ndcg}, "users": 100, "seconds": seconds}
+        for name, (ndcg, seconds) in models.items()
+    }
+    run = Run(Path("run"), metrics, {}, {}, {}, [], None)
+    return next(each.sentence for each in findings(run, gap or gaps()) if each.topic == "Choice")
+
+
+def test_the_model_to_serve_is_the_fastest_that_none_is_certainly_ahead_of():
+    models = {"student": (0.062, 4.0), "sasrec_taught": (0.061, 1.0), "sasrec": (0.056, 1.0)}
+    assert served(gaps(student_sasrec_taught=NOISE), **models) == (
+        "Serve the taught SASRec: the distilled student is ahead within the noise only, and it ranks 4.0 times as many "
+        "users a second."
+    )
+    assert served(**models) == (
+        "Serve the distilled student where quality decides: of the distilled student, the taught SASRec and SASRec "
+        "none ranks better. The taught SASRec ranks 4.0 times as many users a second, at an NDCG@10 of 0.0610 instead "
+        "of 0.0620."
+    )
+    assert served(sasrec=(0.07, 1.0), student=(0.06, 2.0)) == (
+        "Serve SASRec: of SASRec and the distilled student none ranks better, and none ranks faster."
+    )

@@ -49,20 +49,34 @@ def recipe_in_short(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         shape = f"The first {student['layers']} layers, {_weights(student)}"
         said.append(("Student", f"{shape}; {_training(student)}."))
     if distillation := recipe.get("distillation"):
-        said.append(("Distillation", _distillation(distillation)))
+        said.append(("Distillation", _distillation(distillation, recipe.get("ensemble", {}))))
     return said
 
 
-def _distillation(options: Mapping[str, Any]) -> str:
+def _distillation(options: Mapping[str, Any], ensemble: Mapping[str, Any]) -> str:
     if options["form"] == "scores":
         return (
-            f"The student follows the teacher’s scores over each step’s targets and {options['candidates']:,} drawn "
-            f"items, temperature {options['temperature']:g}; cross-entropy weighs {options['cross_entropy']:g}."
+            f"The student follows the scores of {_teachers(ensemble)} over each step’s targets and "
+            f"{options['candidates']:,} drawn items (all, where there are no more), temperature "
+            f"{options['temperature']:g}; cross-entropy weighs {options['cross_entropy']:g}. So does a SASRec."
         )
     form = {"paper": "equations", "published": "published code"}[options["form"]]
     shape = f"{options['blocks']} blocks, compared as in the paper’s {form}"
     weights = ", ".join(f"λ{'₀₁₂₃'[n]} = {options[f'lambda{n}']:g}" for n in (1, 2, 3))
     return f"{shape}; {weights}."
+
+
+def _teachers(ensemble: Mapping[str, Any]) -> str:
+    """Who teaches by scores; a run made before several could has no such section."""
+    if not ensemble:
+        return "the teacher"
+    many = ensemble["sasrecs"]
+    names = {
+        f"{many} SASRecs" if many > 1 else "SASRec": True,
+        "sequential rules": ensemble["sequential_rules"],
+        "text-kNN": ensemble["text_knn"],
+    }
+    return f"the teacher and {', '.join(name for name, teaches in names.items() if teaches)} together"
 
 
 def protocol(run: Run) -> list[str]:

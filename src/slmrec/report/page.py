@@ -15,7 +15,7 @@ from slmrec.report import numbers
 from slmrec.report.account import facts, protocol, recipe_in_short
 from slmrec.report.differences import Difference, Stratum, by_stratum, difference
 from slmrec.report.plots import Point, learning_curve, levels_by_stratum, loss_part, quality_against
-from slmrec.report.run import TITLES, Run, read_run, title
+from slmrec.report.run import BY_SCORES, TITLES, Run, read_run, title
 from slmrec.report.verdict import Gap, findings, headline
 
 LOSS_PARTS = {
@@ -31,6 +31,7 @@ COMPARED = [
     ("student", "teacher"),
     ("student", "student_ce"),
     ("student", "item_knn"),
+    ("student", "sasrec_taught"),
 ]
 """(model, baseline) pairs whose difference the report shows."""
 CUTS: tuple[tuple[Literal["history_length", "target_count"], str, str], ...] = (
@@ -100,7 +101,7 @@ def render(run: Run) -> str:
         metric_names=list(METRICS),
         best={name: max(entry["metrics"][name] for entry in run.metrics.values()) for name in METRICS},
         first=next(iter(run.metrics.values())),
-        missing_models=[title(name, inside=True) for name in TITLES if name not in run.metrics],
+        missing_models=[title(name, inside=True) for name in TITLES if name not in (*run.metrics, *BY_SCORES)],
         differences=gaps,
         difference_scale=_scale([gap for (model, _), gap in gaps.items() if model != "popularity"]),
         curves=_curves(run),

@@ -57,7 +57,10 @@ _STYLE: dict[Any, Any] = {
 }
 WIDE, NARROW = 400, 280  # widths of figures in CSS pixels: two or four of them stand beside each other
 _DASHES = {"popularity": (0, (1, 2)), "student_ce": (0, (4, 2))}
-_MARKERS = {"popularity": "D", "item_knn": "P", "sasrec": "s", "teacher": "^", "student_ce": "o", "student": "o"}
+_MARKERS = {
+    **{"popularity": "D", "item_knn": "P", "sequential_rules": ">", "text_knn": "v", "sasrec": "s"},
+    **{"sasrec_taught": "p", "teacher": "^", "student_ce": "o", "student": "o"},
+}
 
 
 @dataclass(frozen=True)

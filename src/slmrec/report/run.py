@@ -12,12 +12,18 @@ from slmrec.files import read_json
 TITLES = {
     "popularity": ("Popularity", "popularity"),
     "item_knn": ("Item-kNN", "item-kNN"),
+    "sequential_rules": ("Sequential rules", "sequential rules"),
+    "text_knn": ("Text-kNN", "text-kNN"),
     "sasrec": ("SASRec", "SASRec"),
+    "sasrec_taught": ("SASRec, taught", "the taught SASRec"),
     "teacher": ("Teacher", "the teacher"),
     "student_ce": ("Student, cross-entropy", "the student trained by cross-entropy alone"),
     "student": ("Student, distilled", "the distilled student"),
 }
 """Model name → how a table and how a sentence calls it, in the order of every table and plot."""
+
+BY_SCORES = ("sequential_rules", "text_knn", "sasrec_taught")
+"""Models that only runs have whose students follow scores."""
 
 _EVALUATION = {
     *("model", "data", "split", "protocol", "seen", "seed", "users", "cases", "cold_targets"),

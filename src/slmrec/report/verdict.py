@@ -1,6 +1,6 @@
 """What the numbers of a run say, in sentences: the headline, and the findings that stand behind it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from slmrec.report.differences import Difference
@@ -9,6 +9,9 @@ from slmrec.report.run import Run, title
 
 Gap = Callable[[str, str], Difference | None]
 """(model, baseline) → their paired difference in NDCG@10, None where the run holds no ranks of both."""
+
+SERVED = ("student", "sasrec_taught", "sasrec")
+"""Models of a run that one might serve."""
 
 EQUAL = 0.005
 """Relative differences below this are called equal: they would be written as 100 %."""
@@ -29,7 +32,7 @@ def headline(ndcg: Mapping[str, float], gap: Gap, layers: Mapping[str, int]) -> 
     """
     clauses = [_against_teacher(ndcg, gap, layers), _against_sasrec(ndcg, gap)]
     sentence = "; ".join(clause for clause in clauses if clause) or _no_comparison(ndcg)
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    return f"{_capital(sentence)}."
 
 
 def findings(run: Run, gap: Gap) -> list[Finding]:
@@ -38,8 +41,10 @@ def findings(run: Run, gap: Gap) -> list[Finding]:
     found = [
         _paired("Distillation", "student", "student_ce", ndcg, gap),
         _paired("SASRec", "student", "sasrec", ndcg, gap),
+        _paired("Same teachers", "student", "sasrec_taught", ndcg, gap),
         _paired("Item-kNN", "student", "item_knn", ndcg, gap),
         _cost(run),
+        _choice(run, ndcg, gap),
         _sanity(ndcg),
     ]
     return [finding for finding in found if finding]
@@ -124,6 +129,41 @@ def _cost(run: Run) -> Finding | None:
     faster = speeds.get("teacher")
     times = f", {student / faster:.1f} times the teacher’s speed" if faster else ""
     return Finding("Cost", f"The student ranks the catalogue for {rate(student)} users a second{times}{beside}.")
+
+
+def _choice(run: Run, ndcg: Mapping[str, float], gap: Gap) -> Finding | None:
+    """Say which model to serve: the fastest of those that none is certainly ahead of."""
+    speeds = {name: run.users_per_second(name) or 0.0 for name in run.metrics if name in SERVED}
+    if len(speeds) < 2 or not all(speeds.values()):
+        return None
+    best = max(speeds, key=lambda name: ndcg[name])
+    gaps = {name: gap(best, name) or gap(name, best) for name in speeds if name != best}
+    level = [best, *(name for name, seen in gaps.items() if seen and not seen.certain)]
+    chosen = max(level, key=lambda name: speeds[name])
+    fastest = max(speeds, key=lambda name: speeds[name])
+    serve = f"Serve {title(chosen, inside=True)}"
+    if chosen != best:
+        times = f"{speeds[chosen] / speeds[best]:.1f} times as many users a second"
+        sentence = f"{serve}: {title(best, inside=True)} is ahead within the noise only, and it ranks {times}."
+    elif fastest == best:
+        sentence = f"{serve}: of {_listed(speeds)} none ranks better, and none ranks faster."
+    else:
+        times = f"{speeds[fastest] / speeds[best]:.1f} times as many users a second"
+        sentence = (
+            f"{serve} where quality decides: of {_listed(speeds)} none ranks better. "
+            f"{_capital(title(fastest, inside=True))} ranks {times}, at an NDCG@10 of {metric(ndcg[fastest])} instead of "
+            f"{metric(ndcg[best])}."
+        )
+    return Finding("Choice", sentence)
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = (title(name, inside=True) for name in names)
+    return f"{', '.join(most)} and {last}"
 
 
 def _sanity(ndcg: Mapping[str, float]) -> Finding | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from slmrec.recipe import Recipe
 from slmrec.studies.plan import Look, Study, Trial
-from slmrec.studies.students import by_ids, by_scores, student_alone, taught, with_text
+from slmrec.studies.students import by_ids, by_scores, student_alone, taught_sasrec, with_text
 from slmrec.training.options import ClassicOptions, NeighboursOptions
 
 SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
@@ -50,10 +50,10 @@ def study(recipe: Recipe) -> Study:
         Trial("SASRec, sampled softmax", sampled),
         *(Trial(name, with_text(options)) for name, options in text.items()),
         Trial("LLM + text", llm, items="SASRec + text"),
-        Trial("SASRec taught by SASRecs", taught(recipe.sasrec), teachers=SASRECS, distillation=scores),
-        Trial("SASRec taught by classics", taught(recipe.sasrec), teachers=CLASSICS, distillation=scores),
-        Trial("SASRec taught by all", taught(recipe.sasrec), teachers=ALL, distillation=scores),
-        Trial("SASRec taught by classics, augmented", taught(recipe.sasrec), teachers=CLASSICS, distillation=more),
+        Trial("SASRec taught by SASRecs", taught_sasrec(recipe), teachers=SASRECS, distillation=scores),
+        Trial("SASRec taught by classics", taught_sasrec(recipe), teachers=CLASSICS, distillation=scores),
+        Trial("SASRec taught by all", taught_sasrec(recipe), teachers=ALL, distillation=scores),
+        Trial("SASRec taught by classics, augmented", taught_sasrec(recipe), teachers=CLASSICS, distillation=more),
         Trial("LLM taught by classics", llm, items="SASRec + text@0", teachers=CLASSICS, distillation=scores),
         Trial("LLM taught by all", llm, items="SASRec + text@0", teachers=ALL, distillation=scores),
         Trial("LLM taught by all, longer", longer, items="SASRec + text@0", teachers=ALL, distillation=scores),

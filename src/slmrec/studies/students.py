@@ -4,14 +4,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from slmrec.recipe import Recipe
-from slmrec.training.options import ClassicOptions, DistillationOptions, LLMOptions
+from slmrec.training.options import ClassicOptions, DistillationOptions, LLMOptions, SASRecOptions
 
 Classic = TypeVar("Classic", bound=ClassicOptions)
 TEXT = "minilm-l6"
 """The packaged sentence encoder."""
 BLOCKS = (1, 2, 4, 8)
-TAUGHT_DROPOUT = 0.3
-"""Of a taught classic model: teachers' scores are a softer aim than the next item, and less is learnt by heart."""
 
 
 def with_text(options: Classic) -> Classic:
@@ -24,9 +22,9 @@ def by_ids(options: Classic) -> Classic:
     return replace(options, item_text="", id_dropout=0.0)
 
 
-def taught(options: Classic) -> Classic:
-    """A classic model with text, as a student."""
-    return replace(with_text(options), dropout=TAUGHT_DROPOUT)
+def taught_sasrec(recipe: Recipe) -> SASRecOptions:
+    """The recipe's SASRec with text, as a student of scores."""
+    return with_text(recipe.taught_sasrec())
 
 
 def student_alone(recipe: Recipe) -> LLMOptions:

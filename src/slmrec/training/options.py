@@ -268,6 +268,27 @@ class TextKNNOptions(NeighboursOptions):
 
 
 @dataclass(frozen=True)
+class EnsembleOptions:
+    """Models of the main job that teach beside the LLM teacher, where its student follows scores; they teach a SASRec
+    too."""
+
+    sasrecs: int = 1
+    """SASRecs, each of a seed of its own; the job's classic model is the first."""
+    sequential_rules: bool = False
+    """Sequential rules teach, too."""
+    text_knn: bool = False
+    """Text-kNN teaches, too, where items have text; it compares the vectors that SASRec has of it."""
+    taught_dropout: float = 0.3
+    """Dropout of the SASRec that is taught: scores are a softer aim than the next item, so less is learnt by heart."""
+
+    def __post_init__(self) -> None:
+        if self.sasrecs < 1:
+            raise UserError(f"sasrecs is {self.sasrecs}, but must be at least 1")
+        if not 0 <= self.taught_dropout < 1:
+            raise UserError(f"taught_dropout is {self.taught_dropout}, but must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
 class StudentOptions:
     """An LLM recommender beside a teacher whose backbone, prompt and reading it shares."""
 
