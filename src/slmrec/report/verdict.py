@@ -149,10 +149,10 @@ def _choice(run: Run, ndcg: Mapping[str, float], gap: Gap) -> Finding | None:
         sentence = f"{serve}: of {_listed(speeds)} none ranks better, and none ranks faster."
     else:
         times = f"{speeds[fastest] / speeds[best]:.1f} times as many users a second"
+        less = f"at an NDCG@10 of {metric(ndcg[fastest])} instead of {metric(ndcg[best])}"
         sentence = (
             f"{serve} where quality decides: of {_listed(speeds)} none ranks better. "
-            f"{_capital(title(fastest, inside=True))} ranks {times}, at an NDCG@10 of {metric(ndcg[fastest])} instead of "
-            f"{metric(ndcg[best])}."
+            f"{_capital(title(fastest, inside=True))} ranks {times}, {less}."
         )
     return Finding("Choice", sentence)
 
