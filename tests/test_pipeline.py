@@ -180,6 +180,7 @@ def test_a_run_may_teach_by_scores_and_know_items_by_text(source, by_scores, tmp
     assert not known.isnan().any()
     page = (out / "report.html").read_text()
     assert "the teacher and 2 SASRecs, sequential rules, text-kNN together" in page
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
     again = Watcher()
     run(str(source), out, by_scores, recipe_name="scores", monitor=again)
     assert again.told == 0

@@ -4,6 +4,7 @@ A RUN folder is filled stage by stage, each result whole or not there; started a
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -128,6 +129,7 @@ class _Job:
         self.info: dict[str, Any] = {**self.asked, "stages": [], "machine": machine(), "commit": commit()}
         self.stopwatch = time.monotonic()
         self.ahead: list[tuple[str, Cost]] = []
+        self.kept = self.out / ".teachers"  # what they say, for both students
 
     def check(self) -> None:
         """Refuse what cannot end well before anything is made."""
@@ -177,6 +179,7 @@ class _Job:
         if self._by_scores:
             self._stage("student", lambda: self._teach(data, "student", alone, items))
             self._stage("sasrec_taught", lambda: self._teach(data, "sasrec_taught", recipe.taught_sasrec()))
+            shutil.rmtree(self.kept, ignore_errors=True)
         else:
             self._stage("student", lambda: self._distill(teacher, data, items))
         self._stage("metrics.json", lambda: self._evaluate(data))
@@ -283,7 +286,9 @@ class _Job:
         """A student of the scores of all who teach, together."""
         untrained = [each for each in ("sequential_rules", "text_knn") if each in self.info["models"]]
         teachers = [load(self.out / each) for each in ("sasrec", *self._others(), *untrained, "teacher")]
-        return distill_scores(teachers, data, self.out / name, student, self.recipe.distillation, items, self._progress)
+        return distill_scores(
+            teachers, data, self.out / name, student, self.recipe.distillation, items, self._progress, self.kept
+        )
 
     def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> Recommender:
         recipe = self.recipe

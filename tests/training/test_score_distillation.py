@@ -64,6 +64,15 @@ def test_scores_kept_and_computed_alongside_teach_alike(cycle, teacher, tmp_path
         assert one["cross_entropy"] == pytest.approx(other["cross_entropy"], rel=1e-3)
 
 
+def test_scores_are_kept_for_further_students_where_asked(cycle, teacher, tmp_path, monkeypatch):
+    options = SASRecOptions(**SMALL, training=TrainingOptions(max_steps=2, batch_size=16))
+    distillation, kept = replace(BY_SCORES, teacher_states="cached"), tmp_path / "kept"
+    distill_scores([teacher], cycle, tmp_path / "one", options, distillation, kept=kept)
+    monkeypatch.setattr(type(teacher), "position_scores", None)  # whoever asks the teacher again fails
+    distill_scores([teacher], cycle, tmp_path / "two", replace(options, dropout=0.4), distillation, kept=kept)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "one", "two"]
+
+
 def test_kept_scores_are_the_mean_at_every_target_up_to_a_constant(cycle, teacher, tmp_path):
     examples = training_examples(cycle, 8, "every-position")
     knn = ItemKNN.from_data(cycle)

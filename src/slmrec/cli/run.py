@@ -13,6 +13,7 @@ EXAMPLES = """\
 examples:
   slmrec run ml-100k --out runs/ml-100k
   slmrec run ml-100k --out runs/paper --recipe paper
+  slmrec run clicks.parquet --out runs/clicks --recipe taught
   slmrec run clicks.csv --out runs/clicks --recipe mine.toml --teacher.layers 12 --student.training.epochs 3
 
 RUN then holds data/, a model folder for each model, metrics.json and report.html. A run that was cut off
@@ -28,7 +29,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="the whole job: prepare, classic model, teacher, students, evaluation, report",
         usage="slmrec run SOURCE --out RUN [--recipe NAME|FILE.toml] [--SECTION.KEY VALUE] …",
         description="Prepare a source, train item-kNN, SASRec, a deep LLM recommender and two shallow students of it\n"
-        "(one by cross-entropy alone, one distilled), evaluate all side by side on test and write a report.",
+        "(one by cross-entropy alone, one distilled), evaluate all side by side on test and write a report.\n"
+        "Recipe taught has more teachers, among them sequential rules and text-kNN, and teaches a SASRec, too.",
         epilog=EXAMPLES,
         complete=_complete,
     )

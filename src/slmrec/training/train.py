@@ -275,6 +275,7 @@ def distill_scores(
     distillation: DistillationOptions | None = None,
     items: ItemTable | Classic | None = None,
     progress: Progress | None = None,
+    kept: Path | None = None,
 ) -> Recommender:
     """Teach an LLM or classic student to score as its teachers do together, into a model folder.
 
@@ -287,6 +288,7 @@ def distill_scores(
         items: where an LLM student's item table starts, or the classic model itself that a residual one adds to; None:
             random vectors. A classic student's starts afresh.
         progress: told after every step.
+        kept: folder where the teachers' scores stay for further students of theirs; None: they go with this one.
 
     Raises:
         UserError: a teacher cannot score what the student is trained on, or the student is a BERT4Rec.
@@ -316,7 +318,7 @@ def distill_scores(
         told, progress = _part(progress, 0.0, 0.1), _part(progress, 0.1, 1.0)
         copies, seed = distillation.augmented, student.training.seed
         examples += augmented(teachers, examples, copies, student.max_length, seed, told)
-    folder = out.parent / f".{out.name}.teachers"
+    folder = kept or out.parent / f".{out.name}.teachers"
     taught: Sequence[Example] = examples
     whole = distillation.candidates >= data.num_items
     if whole and keeping_pays(distillation, student.training, examples, data.num_items):
@@ -336,7 +338,8 @@ def distill_scores(
         taught,
         progress,
     )
-    shutil.rmtree(folder, ignore_errors=True)
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)
     return model
 
 
