@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ def tune(
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))  # else it would draw again what it drew
     _take_up(study)
     if not study.trials:
-        given = {key: _get(options, key) for key in space}
+        given = {key: attrgetter(key)(options) for key in space}
         study.enqueue_trial({key: value for key, value in given.items() if _holds(space[key], value)})
     while (ended := len(_told(study))) < trials:
         trial = study.ask()
@@ -210,12 +211,6 @@ def _told(study: "optuna.Study") -> list[dict[str, Any]]:
         if trial.state.name in ("COMPLETE", "PRUNED")
     ]
     return sorted(trials, key=lambda trial: -(trial[f"valid_{METRIC}"] or 0.0))
-
-
-def _get(options: Any, key: str) -> Any:
-    for part in key.split("."):
-        options = getattr(options, part)
-    return options
 
 
 def _toml(section: str, options: Options, found: float) -> str:

@@ -201,6 +201,9 @@ class TestTextVectors:
         )
         with pytest.raises(UserError, match="no item has a text"):
             text_vectors(bare, "minilm-l6")
+        nowhere = tmp_path / "no-encoder"
+        with pytest.raises(UserError, match=r"text encoder '.*no-encoder' cannot be loaded .* the packaged minilm-l6"):
+            text_vectors(catalogue, str(nowhere))
         with pytest.raises(UserError, match=r"id_dropout is 0\.2"):
             SASRecOptions(id_dropout=0.2)
 

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
 from slmrec.cli.parser import Parser
@@ -59,7 +60,7 @@ def add(parser: Parser, args: Sequence[str], *, sections: Sequence[str], prefixe
             if parent not in groups:
                 what = docs[section] if parent == section else None
                 groups[parent] = parser.add_argument_group(parent, what)
-            default = f" (default: {_spell(_get(shown, key.name))})" if shown else ""
+            default = f" (default: {_spell(attrgetter(key.name)(shown))})" if shown else ""
             short = key.name if prefixed else key.name.removeprefix(f"{section}.")
             add_option = partial(
                 groups[parent].add_argument,
@@ -144,12 +145,6 @@ def _value(wanted: Any, text: str) -> Any:
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _get(options: Any, name: str) -> Any:
-    for part in name.split("."):
-        options = getattr(options, part)
-    return options
 
 
 def _spell(value: Any) -> str:

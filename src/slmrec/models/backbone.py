@@ -132,8 +132,17 @@ def _weights_of(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if key in empty.state_dict()}
 
 
-def check_backbone(name: str, layers: int | None, report: Report | None = None) -> PretrainedConfig:
+def check_backbone(
+    name: str, layers: int | None, report: Report | None = None, role: str = "backbone", packaged: str = "smollm2-135m"
+) -> PretrainedConfig:
     """The configuration of a decoder that has at least ``layers`` layers; its weights are not read.
+
+    Args:
+        name: hub name, folder, or a packaged one.
+        layers: it must have as many; None: any.
+        report: told what is fetched.
+        role: what a refusal calls it.
+        packaged: what a refusal names as the one that is always there.
 
     Raises:
         UserError: no such backbone, or fewer layers than asked for.
@@ -144,8 +153,8 @@ def check_backbone(name: str, layers: int | None, report: Report | None = None) 
         config = AutoConfig.from_pretrained(where, **options) if trained is None else _parse(trained["backbone"])
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"backbone '{name}' cannot be loaded ({str(error).strip().splitlines()[0]}); give a folder, a Hugging Face "
-            f"name that this machine can reach, or the packaged smollm2-135m"
+            f"{role} '{name}' cannot be loaded ({str(error).strip().splitlines()[0]}); give a folder, a Hugging Face "
+            f"name that this machine can reach, or the packaged {packaged}"
         ) from error
     config = config.get_text_config()
     if layers is not None and not 1 <= layers <= config.num_hidden_layers:

@@ -59,7 +59,7 @@ def text_vectors(catalogue: Catalogue, source: str, progress: Told | None = None
 
 
 def _encode(texts: list[str], source: str, progress: Told | None) -> Tensor:
-    check_backbone(source, None)
+    check_backbone(source, None, role="text encoder", packaged="minilm-l6")
     where, options = locate(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
