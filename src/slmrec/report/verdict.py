@@ -13,6 +13,9 @@ Gap = Callable[[str, str], Difference | None]
 SERVED = ("student", "sasrec_taught", "sasrec")
 """Models of a run that one might serve."""
 
+FASTER = 1.2
+"""Times the speed from which a model is called faster: evaluations are timed once."""
+
 EQUAL = 0.005
 """Relative differences below this are called equal: they would be written as 100 %."""
 
@@ -139,14 +142,14 @@ def _choice(run: Run, ndcg: Mapping[str, float], gap: Gap) -> Finding | None:
     best = max(speeds, key=lambda name: ndcg[name])
     gaps = {name: gap(best, name) or gap(name, best) for name in speeds if name != best}
     level = [best, *(name for name, seen in gaps.items() if seen and not seen.certain)]
-    chosen = max(level, key=lambda name: speeds[name])
-    fastest = max(speeds, key=lambda name: speeds[name])
+    chosen, fastest = (max(among, key=lambda name: speeds[name]) for among in (level, list(speeds)))
+    chosen, fastest = (name if speeds[name] > FASTER * speeds[best] else best for name in (chosen, fastest))
     serve = f"Serve {title(chosen, inside=True)}"
     if chosen != best:
         times = f"{speeds[chosen] / speeds[best]:.1f} times as many users a second"
         sentence = f"{serve}: {title(best, inside=True)} is ahead within the noise only, and it ranks {times}."
     elif fastest == best:
-        sentence = f"{serve}: of {_listed(speeds)} none ranks better, and none ranks faster."
+        sentence = f"{serve}: of {_listed(speeds)} none ranks better, and none is much faster."
     else:
         times = f"{speeds[fastest] / speeds[best]:.1f} times as many users a second"
         less = f"at an NDCG@10 of {metric(ndcg[fastest])} instead of {metric(ndcg[best])}"
