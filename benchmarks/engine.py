@@ -39,11 +39,11 @@ from slmrec.models.items import ItemTable
 from slmrec.provenance import provenance
 from slmrec.recipe import load_recipe
 from slmrec.scoring import score_parquet
+from slmrec.training.build import build_llm
 from slmrec.training.distillation import Distillation
 from slmrec.training.kept import TaughtExamples
 from slmrec.training.options import LLMOptions
 from slmrec.training.teacher_states import block_end_states, teacher_states
-from slmrec.training.train import build_llm
 
 RESULT = Path(__file__).parent / "results" / "engine.json"
 LAYER_FLOPS = 2 * 3_539_000

@@ -15,8 +15,8 @@ from slmrec.data.batches import collate, training_examples
 from slmrec.files import write_json
 from slmrec.models.items import ItemTable
 from slmrec.provenance import provenance
+from slmrec.training.build import build_llm
 from slmrec.training.options import LLMOptions
-from slmrec.training.train import build_llm
 
 LAYERS = (2, 4, 6, 8)
 PROMPTS = ("", "Items that a user chose, oldest first:")

@@ -12,8 +12,8 @@ from transformers import AutoModel, GPT2Config, LlamaConfig, PreTrainedModel, Qw
 from slmrec.data import Dataset
 from slmrec.models import SLMRec
 from slmrec.models.items import ItemTable
+from slmrec.training.build import build_llm
 from slmrec.training.options import LLMOptions
-from slmrec.training.train import build_llm
 
 torch.set_num_threads(1)  # on things this tiny a second thread only waits
 transformers.logging.set_verbosity_error()

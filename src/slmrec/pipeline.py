@@ -29,16 +29,11 @@ from slmrec.models.items import ItemTable
 from slmrec.provenance import commit, machine
 from slmrec.recipe import Recipe, as_dict
 from slmrec.report import write_report
+from slmrec.training.build import student_shape
 from slmrec.training.cost import Cost, classic_cost, llm_cost
 from slmrec.training.counting import train_neighbours, train_popularity
 from slmrec.training.options import LLMOptions, NeighboursOptions, SASRecOptions
-from slmrec.training.train import (
-    distill,
-    distill_scores,
-    student_shape,
-    train_classic,
-    train_llm,
-)
+from slmrec.training.train import distill, distill_scores, train_classic, train_llm
 
 MODELS = ("popularity", "item_knn", "sasrec", "teacher", "student_ce", "student")
 """Every run's models, in the order of its tables; `models_of` has a recipe's."""

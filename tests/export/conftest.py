@@ -12,8 +12,8 @@ from slmrec.export import export_bundle
 from slmrec.export.onnx_graph import onnx_graph
 from slmrec.models import BERT4Rec, Caser, DotProductRecommender, ESASRec, GRU4Rec, SASRec
 from slmrec.runtime import Bundle
+from slmrec.training.build import build_classic
 from slmrec.training.options import BERT4RecOptions, CaserOptions, ESASRecOptions, GRU4RecOptions, SASRecOptions
-from slmrec.training.train import build_classic
 
 from ..conftest import DECODERS, build, save_decoder
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from slmrec.errors import UserError
 from slmrec.export.graph import check_exportable, encoder_graph
 from slmrec.models import ItemKNN, ItemKNNConfig, Popularity
+from slmrec.training.build import build_classic, build_llm, build_residual
 from slmrec.training.options import LLMOptions, SASRecOptions
-from slmrec.training.train import build_classic, build_llm, build_residual
 
 HISTORIES = st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=12), min_size=1, max_size=9)
 

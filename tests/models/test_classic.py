@@ -12,6 +12,7 @@ from slmrec.evaluation import evaluate
 from slmrec.models import BERT4Rec, Caser, Classic, ESASRec, GRU4Rec, SASRec, load
 from slmrec.models.esasrec import LiGRBlock
 from slmrec.models.sasrec import Block, SASRecConfig
+from slmrec.training.build import build_classic
 from slmrec.training.modules import Cloze, left_out
 from slmrec.training.options import (
     BERT4RecOptions,
@@ -22,7 +23,7 @@ from slmrec.training.options import (
     SASRecOptions,
     TrainingOptions,
 )
-from slmrec.training.train import build_classic, train_classic
+from slmrec.training.train import train_classic
 
 SHAPES: dict[type[Classic], tuple[type[ClassicOptions], dict]] = {
     GRU4Rec: (GRU4RecOptions, {"state_size": 12}),

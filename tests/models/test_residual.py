@@ -10,6 +10,7 @@ from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.models import load
 from slmrec.models.residual import Residual
+from slmrec.training.build import build_classic, build_llm, build_residual
 from slmrec.training.options import (
     BERT4RecOptions,
     DistillationOptions,
@@ -18,7 +19,7 @@ from slmrec.training.options import (
     SASRecOptions,
     TrainingOptions,
 )
-from slmrec.training.train import build_classic, build_llm, build_residual, distill_scores, train, train_classic
+from slmrec.training.train import distill_scores, train, train_classic
 
 HISTORIES = [np.array([3, 1, 4, 1, 5], dtype=np.int32), np.array([20], dtype=np.int32)]
 TRAINING = TrainingOptions(epochs=4, batch_size=16, learning_rate=3e-3)

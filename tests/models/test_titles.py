@@ -13,8 +13,9 @@ from slmrec.data.batches import PADDING, pad
 from slmrec.errors import UserError
 from slmrec.models import SLMRec, load
 from slmrec.models.items import ItemTable
+from slmrec.training.build import build_llm, student_shape
 from slmrec.training.options import LLMOptions, StudentOptions, TrainingOptions
-from slmrec.training.train import build_llm, student_shape, train_llm
+from slmrec.training.train import train_llm
 
 from ..conftest import WORDS, build
 

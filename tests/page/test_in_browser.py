@@ -14,8 +14,8 @@ from slmrec.errors import UserError
 from slmrec.export import export_bundle, export_web
 from slmrec.export.onnxruntime_web import onnxruntime_web
 from slmrec.models import Recommender
+from slmrec.training.build import build_classic
 from slmrec.training.options import SASRecOptions
-from slmrec.training.train import build_classic
 
 from .conftest import serving_folder
 

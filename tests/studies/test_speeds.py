@@ -13,11 +13,11 @@ from slmrec.studies import speeds
 from slmrec.studies.page import pages
 from slmrec.studies.plan import named_study
 from slmrec.studies.runner import plan_study, run_study
+from slmrec.training.build import build_llm
 from slmrec.training.distillation import Distillation
 from slmrec.training.modules import NextItem
 from slmrec.training.options import DistillationOptions, LLMOptions, StudentOptions, TrainingOptions
 from slmrec.training.speed import TrainingSpeed, seconds_a_position, training_speed
-from slmrec.training.train import build_llm
 
 from .test_runner import SASREC, TRAINING, Told
 

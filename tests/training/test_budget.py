@@ -5,8 +5,8 @@ import pytest
 from slmrec.errors import UserError
 from slmrec.models.items import ItemTable
 from slmrec.training.budget import LayerCost, depth_within, layer_cost
+from slmrec.training.build import build_llm
 from slmrec.training.options import LLMOptions
-from slmrec.training.train import build_llm
 
 COST = LayerCost(milliseconds=2.0, milliseconds_more=1.5, parameters=1000, parameters_more=400)
 

@@ -14,6 +14,7 @@ from slmrec.evaluation import evaluate, unit_importance
 from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import SLMRec, load
 from slmrec.models.items import ItemTable
+from slmrec.training.build import build_llm, student_shape
 from slmrec.training.distillation import Distillation, OnlineDistillation
 from slmrec.training.kept import Kept, keeping_pays
 from slmrec.training.modules import NextItem
@@ -25,7 +26,7 @@ from slmrec.training.options import (
     block_ends,
 )
 from slmrec.training.teacher_states import teacher_states
-from slmrec.training.train import build_llm, distill, distill_scores, student_shape, train_llm
+from slmrec.training.train import distill, distill_scores, train_llm
 
 from ..conftest import DECODERS, save_decoder
 

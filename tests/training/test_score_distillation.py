@@ -11,6 +11,7 @@ from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.models import BERT4Rec, BERT4RecConfig, ItemKNN, Popularity, SASRec, SASRecConfig
 from slmrec.models.items import ItemTable
+from slmrec.training.build import build_classic, build_llm
 from slmrec.training.options import (
     BERT4RecOptions,
     CaserOptions,
@@ -22,7 +23,7 @@ from slmrec.training.options import (
     TrainingOptions,
 )
 from slmrec.training.score_distillation import ScoreDistillation, teacher_scores
-from slmrec.training.train import build_classic, build_llm, distill, distill_scores, train_classic
+from slmrec.training.train import distill, distill_scores, train_classic
 
 SMALL = {"hidden_size": 16, "num_blocks": 1, "dropout": 0.0}
 BY_SCORES = DistillationOptions(form="scores", candidates=64)

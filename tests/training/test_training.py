@@ -201,7 +201,7 @@ train_classic(Dataset.load({str(tmp_path / "data")!r}), options, Path({str(tmp_p
 
 
 def test_learning_rates_by_part_and_no_decay_on_vectors(cycle, llama):
-    from slmrec.training.train import build_llm
+    from slmrec.training.build import build_llm
 
     model = build_llm(cycle, LLMOptions(backbone=str(llama), layers=1), None)
     options = TrainingOptions(learning_rate=1e-3, backbone_learning_rate=1e-4, weight_decay=0.1)

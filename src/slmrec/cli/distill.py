@@ -103,10 +103,11 @@ def run(arguments: argparse.Namespace) -> None:
     from slmrec.data import Dataset
     from slmrec.models import SLMRec, load
     from slmrec.models.backbone import check_backbone
+    from slmrec.training.build import student_shape
     from slmrec.training.cost import classic_cost, llm_cost
     from slmrec.training.distillation import check_pair
     from slmrec.training.score_distillation import check_teachers
-    from slmrec.training.train import distill, distill_scores, student_shape
+    from slmrec.training.train import distill, distill_scores
 
     teachers = [load(folder) for folder in arguments.teacher]
     data = Dataset.load(arguments.data)

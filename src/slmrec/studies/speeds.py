@@ -23,12 +23,12 @@ from slmrec.models.items import ItemTable
 from slmrec.pipeline import Monitor
 from slmrec.provenance import provenance
 from slmrec.studies.plan import Study, Trial
+from slmrec.training.build import build_classic, build_llm, classic_text
 from slmrec.training.counting import find_neighbours
 from slmrec.training.distillation import Distillation
 from slmrec.training.modules import NextItem, TrainingModule, item_table, training_module
 from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions, StudentOptions
 from slmrec.training.speed import TrainingSpeed, training_speed
-from slmrec.training.train import build_classic, build_llm, classic_text
 
 
 def plan_speeds(study: Study, data_sets: Sequence[Dataset], out: Path, monitor: Monitor) -> None:

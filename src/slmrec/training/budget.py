@@ -7,8 +7,8 @@ from slmrec.data import Dataset
 from slmrec.errors import UserError
 from slmrec.evaluation import request_latency
 from slmrec.models.items import ItemTable
+from slmrec.training.build import build_llm
 from slmrec.training.options import LLMOptions
-from slmrec.training.train import build_llm
 
 
 @dataclass(frozen=True)

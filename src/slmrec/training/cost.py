@@ -19,10 +19,10 @@ from slmrec.evaluation import evaluate
 from slmrec.losses import softmax_cross_entropy
 from slmrec.models import Classic, DotProductRecommender, SLMRec, SLMRecConfig
 from slmrec.models.backbone import cut_config
+from slmrec.training.build import build_classic
 from slmrec.training.modules import NextItem, TrainingModule, training_module
 from slmrec.training.options import ClassicOptions, LLMOptions, TrainingOptions
 from slmrec.training.speed import device, expected_epochs, seconds_a_position, some_batches, training_step
-from slmrec.training.train import build_classic
 
 CASES = 512
 """Validation cases that are timed."""

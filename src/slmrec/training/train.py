@@ -1,58 +1,49 @@
 """Train each kind of model into a folder; a run that was cut off goes on where it was."""
 
-import copy
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import peft
 import torch
 import transformers
 from accelerate import PartialState
-from torch import Tensor
 
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, Supervise, training_examples
 from slmrec.data.description import in_a_sentence
 from slmrec.errors import UserError
-from slmrec.evaluation import unit_importance
 from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import (
-    BERT4Rec,
-    Caser,
     Classic,
     DotProductRecommender,
-    ESASRec,
-    GRU4Rec,
     Recommender,
     Residual,
-    SASRec,
     SLMRec,
-    SLMRecConfig,
 )
-from slmrec.models.backbone import load_pretrained
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
-from slmrec.models.text import text_vectors
-from slmrec.models.width import widths
 from slmrec.training.augmentation import augmented
+from slmrec.training.build import (
+    build_classic,
+    build_from,
+    build_llm,
+    build_residual,
+    classic_text,
+    student_shape,
+)
 from slmrec.training.counting import train_neighbours, train_popularity
 from slmrec.training.distillation import Distillation, OnlineDistillation, check_catalogue, check_pair
 from slmrec.training.kept import TaughtExamples, expected_epochs, keeping_pays
 from slmrec.training.modules import NextItem, TrainingModule, training_module
 from slmrec.training.options import (
     BERT4RecOptions,
-    CaserOptions,
     ClassicOptions,
     DistillationOptions,
-    ESASRecOptions,
-    GRU4RecOptions,
     LLMOptions,
     NeighboursOptions,
-    SASRecOptions,
     StudentOptions,
     TrainingOptions,
     block_ends,
@@ -60,15 +51,6 @@ from slmrec.training.options import (
 from slmrec.training.score_distillation import ScoreDistillation, check_teachers, teacher_scores
 from slmrec.training.teacher_states import teacher_states
 from slmrec.training.trainer import Progress, fit
-
-CLASSIC: dict[type[ClassicOptions], type[Classic]] = {
-    GRU4RecOptions: GRU4Rec,
-    CaserOptions: Caser,
-    BERT4RecOptions: BERT4Rec,
-    SASRecOptions: SASRec,
-    ESASRecOptions: ESASRec,
-}
-"""What each classic neural model's options make."""
 
 
 def train_classic(data: Dataset, options: ClassicOptions, out: Path, progress: Progress | None = None) -> Classic:
@@ -84,23 +66,6 @@ def train_classic(data: Dataset, options: ClassicOptions, out: Path, progress: P
         progress,
     )
     assert isinstance(model, Classic)
-    return model
-
-
-def classic_text(data: Dataset, options: ClassicOptions, progress: Progress | None = None) -> Tensor | None:
-    """(N, e) text vectors of the items, where the model is to have them."""
-    return text_vectors(data.catalogue, options.item_text, progress) if options.item_text else None
-
-
-def build_classic(data: Dataset, options: ClassicOptions, text: Tensor | None) -> Classic:
-    """A classic neural model to be trained."""
-    names = [f.name for f in fields(options) if f.name not in ("item_text", "training")]
-    shape = {name: getattr(options, name) for name in names}
-    text_dim = 0 if text is None else text.shape[1]
-    cls = CLASSIC[type(options)]
-    model = cls(cls.config_class(num_items=data.num_items, text_dim=text_dim, text_source=options.item_text, **shape))
-    if text is not None:
-        model.items.describe(text, torch.from_numpy(data.item_counts()[1:] > 0))
     return model
 
 
@@ -343,24 +308,6 @@ def distill_scores(
     return model
 
 
-def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
-    """The student's options as those of an LLM recommender of its own: what it shares is read off the teacher."""
-    shared = ("max_length", "reading", "prompt_before", "prompt_after", "item_titles")
-    return LLMOptions(
-        backbone=teacher.config.backbone_name,
-        pretrained=teacher.config.pretrained,
-        **{name: getattr(teacher.config, name) for name in shared},
-        **{name: getattr(student, name) for name in StudentOptions.__dataclass_fields__},
-    )
-
-
-def build_residual(data: Dataset, options: LLMOptions, classic: Classic) -> Residual:
-    """A copy of a trained classic model and an LLM beside it, to be trained."""
-    llm = build_llm(data, replace(options, residual=""), classic.items)
-    classic = copy.deepcopy(classic)
-    return Residual.of(classic, llm, train_classic=options.residual == "trained")
-
-
 def _table(items: ItemTable | Classic | None) -> ItemTable | None:
     return items.items if isinstance(items, Classic) else items
 
@@ -369,98 +316,6 @@ def _classic(items: ItemTable | Classic | None) -> Classic:
     if not isinstance(items, Classic):
         raise UserError("a residual llm adds to a classic model; give one, a gru4rec, caser, sasrec or esasrec")
     return items
-
-
-def build_from(teacher: SLMRec, data: Dataset, options: LLMOptions) -> SLMRec:
-    """The teacher's first layers, as narrow as asked, with its adapters and items, to be trained on.
-
-    Raises:
-        UserError: more layers than the teacher's, or a decoder whose width cannot be taken from.
-    """
-    if options.layers > teacher.num_layers:
-        raise UserError(
-            f"the student has {options.layers} layers, the teacher {teacher.num_layers}: a student that starts from "
-            "its teacher cannot be deeper"
-        )
-    model = teacher.with_layers(range(options.layers))
-    if options.neurons or options.head_groups:
-        own = widths(model.backbone.config)
-        for name, given, number in (
-            ("neurons", options.neurons, own.neurons),
-            ("head_groups", options.head_groups, own.groups),
-        ):
-            if given > number:
-                raise UserError(f"{name} is {given}, but a layer of the teacher has {number}")
-        kept = unit_importance(model, data).best(options.neurons or own.neurons, options.head_groups or own.groups)
-        model = model.with_width(*kept)
-    model.config.dropout = model.dropout.p = options.dropout
-    if options.lora:
-        model.config.lora = options.lora
-        peft.inject_adapter_in_model(peft.LoraConfig(**options.lora), model.backbone)
-    model.choose_trained(items=options.train_items)
-    if options.gradient_checkpointing:
-        model.checkpoint_layers()
-    return model
-
-
-def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SLMRec:
-    """An LLM recommender to be trained, its frozen parts frozen.
-
-    Raises:
-        UserError: an item table of other items, titles of items that have none, or a narrower decoder, which needs a
-            teacher to be cut from.
-    """
-    if options.residual:
-        raise UserError(
-            f"residual is '{options.residual}', but only the llm itself is trained here; take slmrec train llm with "
-            "the classic model as --item-table"
-        )
-    if options.neurons or options.head_groups:
-        raise UserError(
-            f"neurons is {options.neurons} and head_groups {options.head_groups}: which ones to keep is seen in a "
-            "trained model; distil from one with start teacher"
-        )
-    if items is None:
-        items = ItemTable.of(torch.randn(data.num_items, 64) * 0.02)
-    elif items.num_embeddings != data.num_items + 1:
-        raise UserError(
-            f"the item table has {items.num_embeddings - 1} rows, the data set {data.num_items} items; "
-            "both must come from one data set"
-        )
-    prompts = (options.prompt_before, options.prompt_after)
-    titles = item_titles(data) if options.item_titles else None
-    pretrained = load_pretrained(options.backbone, options.layers, prompts, weights=options.pretrained, titles=titles)
-    config = SLMRecConfig(
-        backbone_name=options.backbone,
-        pretrained=options.pretrained,
-        reading=options.reading,
-        prompt_before=options.prompt_before,
-        prompt_after=options.prompt_after,
-        max_length=options.max_length,
-        dropout=options.dropout,
-        lora=options.lora,
-    )
-    model = SLMRec.from_backbone(pretrained, items, config)
-    model.catalogue = data.catalogue
-    model.choose_trained(items=options.train_items)
-    if options.gradient_checkpointing:
-        model.checkpoint_layers()
-    return model
-
-
-def item_titles(data: Dataset) -> list[str]:
-    """Each item's title, empty where it has none.
-
-    Raises:
-        UserError: no item has one.
-    """
-    titles = data.catalogue.frame["text"].fill_null("").to_list()
-    if not any(titles):
-        raise UserError(
-            f"no item of {data.name} has a text, which item_titles reads; prepare it with items' texts, or turn "
-            "item_titles off"
-        )
-    return titles
 
 
 def _train(
