@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
+from torch import nn
 
 from slmrec.data import Dataset, prepare_source
 from slmrec.data.description import in_a_sentence
 from slmrec.data.sources import KNOWN, fetch
+from slmrec.engine import device_of
 from slmrec.errors import UserError
 from slmrec.evaluation import Evaluation, evaluate, ranks_frame
 from slmrec.files import check_replaceable, read_json, write_json, write_text
@@ -295,6 +297,7 @@ class _Job:
         evaluations: list[Evaluation] = []
         models = {name: load(self.out / name) for name in self.info["models"]}
         for place, (name, model) in enumerate(models.items()):
+            nn.Module.to(model, device_of())
             evaluations.append(
                 evaluate(
                     model,
@@ -305,6 +308,7 @@ class _Job:
                     ),
                 )
             )
+            nn.Module.cpu(model)
         for evaluation in evaluations:
             folder = self.out / evaluation.model
             facts = {

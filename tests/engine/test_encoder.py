@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmrec.data.batches import PADDING, pad
-from slmrec.engine import like_lengths
+from slmrec.engine import device_of, like_lengths
 from slmrec.engine.decoder import FusedDecoder, PlainDecoder
 from slmrec.errors import UserError
 
@@ -208,3 +208,11 @@ class TestReducedPrecision:
         other = build(cycle, tmp_path / "gpt2")
         with pytest.raises(UserError, match="this one is a gpt2"):
             other.use_precision("int8").encode([np.array([1])])
+
+
+def test_models_run_on_the_accelerator_but_for_precisions_of_cpus(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    places = {precision: device_of(precision).type for precision in ("fp32", "bf16", "int8", "int4")}
+    assert places == {"fp32": "cuda", "bf16": "cuda", "int8": "cpu", "int4": "cpu"}
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: None)
+    assert device_of() == torch.device("cpu")

@@ -56,7 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     if arguments.json:
         check_out_file(arguments.json)
+    from torch import nn
+
     from slmrec.data import Dataset
+    from slmrec.engine import device_of
     from slmrec.evaluation import evaluate
     from slmrec.files import write_json
     from slmrec.models import load
@@ -64,7 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     data = Dataset.load(arguments.data)
     models = {}
     for folder, name in _names(arguments.models).items():
-        models[name] = load(folder).use_precision(arguments.precision)
+        placed = nn.Module.to(load(folder), device_of(arguments.precision))
+        models[name] = placed.use_precision(arguments.precision)
         check_catalogue(models[name], folder, data)
     found = []
     with watching() as progress:

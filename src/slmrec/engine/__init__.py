@@ -3,7 +3,7 @@
 from slmrec.engine.batches import in_order, like_lengths
 from slmrec.engine.encoder import Encoder
 from slmrec.engine.index import ItemIndex
-from slmrec.engine.precision import Precision, check_precision
+from slmrec.engine.precision import Precision, check_precision, device_of
 from slmrec.engine.ranking import best_of, top_k
 from slmrec.engine.user_states import UserStates
 
@@ -14,6 +14,7 @@ __all__ = [
     "UserStates",
     "best_of",
     "check_precision",
+    "device_of",
     "in_order",
     "like_lengths",
     "top_k",

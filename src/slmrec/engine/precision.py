@@ -34,6 +34,12 @@ def check_precision(precision: str) -> None:
         raise UserError(f"precision is {precision!r}{nearest(precision, get_args(Precision))}")
 
 
+def device_of(precision: Precision = "fp32") -> torch.device:
+    """Where models run in a precision: on the accelerator, where there is one; int8 and int4 on the CPU."""
+    accelerator = None if precision in ("int8", "int4") else torch.accelerator.current_accelerator()
+    return accelerator or torch.device("cpu")
+
+
 def linears(modules: Sequence[nn.Linear], precision: Precision) -> Linears:
     """Linear maps of one input in the named precision.
 
@@ -46,7 +52,7 @@ def linears(modules: Sequence[nn.Linear], precision: Precision) -> Linears:
     bias = None
     if any(module.bias is not None for module in modules):
         own: list[Tensor] = [
-            torch.zeros(module.out_features) if module.bias is None else module.bias for module in modules
+            weight.new_zeros(module.out_features) if module.bias is None else module.bias for module in modules
         ]
         bias = torch.cat(own).detach()
     sizes: Any = [module.out_features for module in modules]

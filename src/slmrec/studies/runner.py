@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 from torch import nn
 
 from slmrec.data import Dataset
 from slmrec.data.parquet import write_parquet
 from slmrec.data.variations import share_of_users, shuffled
+from slmrec.engine import device_of
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate, layer_roles, ranks_frame, request_latency, unit_importance
 from slmrec.files import read_json, write_json
@@ -39,7 +39,6 @@ from slmrec.studies.results import summary
 from slmrec.studies.speeds import measure_speeds, plan_speeds
 from slmrec.training.cost import classic_cost, llm_cost
 from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions, StudentOptions
-from slmrec.training.speed import device
 from slmrec.training.train import distill, distill_scores, train
 
 Job = tuple[str, str, int]
@@ -238,7 +237,7 @@ class _Runner:
     def _trial(self, data: Dataset, trial: Trial, seed: int) -> None:
         folder = self._folder(data, trial, seed)
         trained = (folder / "config.json").exists()  # but cut off before it was measured
-        model = nn.Module.to(load(folder), device()) if trained else self._train(data, trial, seed, folder)
+        model = nn.Module.to(load(folder), device_of()) if trained else self._train(data, trial, seed, folder)
         training = read_json(folder / "training.json", "model folder")
         training = {key: training[key] for key in ("seconds", "steps", "best_epoch", "log")}
         told: dict[str, Any] = {"training": training}
@@ -269,7 +268,7 @@ class _Runner:
         return load(self._folder(data, *self._needed(need, seed)))
 
     def _look(self, data: Dataset, look: Look, seed: int) -> None:
-        where = torch.device("cpu") if look.precision in ("int8", "int4") else device()
+        where = device_of(look.precision)
         models = [_changed(self._load(data, one, seed), look, data) for one in look.of]
         models = [nn.Module.to(model, where).use_precision(look.precision) for model in models]
         how = {"newest": look.newest, "shuffled": look.shuffled}

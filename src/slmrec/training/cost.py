@@ -15,6 +15,7 @@ from transformers import PretrainedConfig
 
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, training_examples
+from slmrec.engine import device_of
 from slmrec.evaluation import evaluate
 from slmrec.losses import softmax_cross_entropy
 from slmrec.models import Classic, DotProductRecommender, SLMRec, SLMRecConfig
@@ -22,7 +23,7 @@ from slmrec.models.backbone import cut_config
 from slmrec.training.build import build_classic
 from slmrec.training.modules import NextItem, TrainingModule, training_module
 from slmrec.training.options import ClassicOptions, LLMOptions, TrainingOptions
-from slmrec.training.speed import device, expected_epochs, seconds_a_position, some_batches, training_step
+from slmrec.training.speed import expected_epochs, seconds_a_position, some_batches, training_step
 
 CASES = 512
 """Validation cases that are timed."""
@@ -147,7 +148,7 @@ def _build(data: Dataset, options: LLMOptions, config: PretrainedConfig, layers:
 
 def _probe(model: DotProductRecommender, data: Dataset, examples: list[Example], training: TrainingOptions) -> _Probe:
     """Time a few batches of the training and a few cases of its validation."""
-    nn.Module.to(model, device())
+    nn.Module.to(model, device_of())
     model.catalogue = data.catalogue
     module = (training_module(model, training) if isinstance(model, Classic) else NextItem(model, training)).train()
     batches = some_batches(examples, training)
@@ -155,7 +156,7 @@ def _probe(model: DotProductRecommender, data: Dataset, examples: list[Example],
 
     def encode(batch: dict[str, Tensor]) -> None:
         with torch.no_grad():
-            model(batch["input_ids"].to(device()), batch["lengths"].to(device()))
+            model(batch["input_ids"].to(device_of()), batch["lengths"].to(device_of()))
 
     stepping, encoding = (seconds_a_position(work, batches) for work in (training_step(module, training), encode))
     ranking = 0.0

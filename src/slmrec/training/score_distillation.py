@@ -17,6 +17,7 @@ from torch import Tensor
 
 from slmrec.data import Catalogue
 from slmrec.data.batches import IGNORED, Example
+from slmrec.engine import device_of
 from slmrec.errors import UserError
 from slmrec.losses import taught_loss
 from slmrec.models import DotProductRecommender, Recommender, SLMRec
@@ -79,7 +80,7 @@ def teacher_scores(
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Kept:
     """(T, N) the teachers' mean scores of all N items at all T targets, below each target's best one; see `keep`."""
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    device = device_of()
     items = all_items(len(teachers[0].catalogue), device)
 
     def compute(batch: dict[str, Any]) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from slmrec.data.batches import Example, LengthBatches, collate
+from slmrec.engine import device_of
 from slmrec.training.distillation import Distillation
 from slmrec.training.modules import TrainingModule
 from slmrec.training.options import PATIENT_EPOCHS, TrainingOptions
@@ -41,13 +42,13 @@ def training_speed(module: TrainingModule, examples: Sequence[Example], options:
 
     A `Distillation` is timed with its teacher's states at hand, as it reads them from disk, and the teacher apart.
     """
-    module.to(device()).train()
+    module.to(device_of()).train()
     positions = sum(len(example.inputs) for example in examples)
     batches = some_batches(examples, options)
     once = 0.0
     if isinstance(module, Distillation):
         teacher = module.teacher_model
-        torch.nn.Module.to(teacher, device())
+        torch.nn.Module.to(teacher, device_of())
 
         def teach(batch: Batch) -> None:
             batch["teacher"] = block_end_states(teacher, batch, module.teacher_layers).transpose(0, 1)
@@ -70,8 +71,8 @@ def training_step(module: TrainingModule, options: TrainingOptions) -> Callable[
     optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], fused=True)
 
     def step(batch: Batch) -> None:
-        with torch.autocast(device().type, torch.bfloat16, enabled=options.precision == "bf16"):
-            loss = module(**{name: tensor.to(device()) for name, tensor in batch.items()})["loss"]
+        with torch.autocast(device_of().type, torch.bfloat16, enabled=options.precision == "bf16"):
+            loss = module(**{name: tensor.to(device_of()) for name, tensor in batch.items()})["loss"]
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -99,11 +100,6 @@ def expected_epochs(training: TrainingOptions, examples: int) -> float:
     if training.patience:
         return min(training.epochs, PATIENT_EPOCHS)
     return training.epochs
-
-
-def device() -> torch.device:
-    """Where trainings run."""
-    return torch.accelerator.current_accelerator() or torch.device("cpu")
 
 
 def _wait() -> None:
