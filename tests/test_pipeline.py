@@ -159,7 +159,7 @@ def by_scores(recipe, texts) -> Recipe:
         sasrec=replace(recipe.sasrec, item_text=str(texts)),
         sequential_rules=SequentialRulesOptions(max_length=8),
         text_knn=TextKNNOptions(max_length=8),
-        distillation=DistillationOptions(form="scores", candidates=8),
+        distillation=DistillationOptions(form="scores", candidates=8, weigh_teachers=True),
         ensemble=EnsembleOptions(sasrecs=2, sequential_rules=True, text_knn=True),
     )
 
@@ -180,6 +180,7 @@ def test_a_run_may_teach_by_scores_and_know_items_by_text(source, by_scores, tmp
     assert not known.isnan().any()
     page = (out / "report.html").read_text()
     assert "the teacher and 2 SASRecs, sequential rules, text-kNN together" in page
+    assert any(text.startswith("weights of the teachers: sasrec ") and "sasrec_2" in text for text in watcher.said)
     assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
     again = Watcher()
     run(str(source), out, by_scores, recipe_name="scores", monitor=again)

@@ -281,11 +281,23 @@ class _Job:
         self, data: Dataset, name: str, student: LLMOptions | SASRecOptions, items: ItemTable | None = None
     ) -> Recommender:
         """A student of the scores of all who teach, together."""
-        untrained = [each for each in ("sequential_rules", "text_knn") if each in self.info["models"]]
-        teachers = [load(self.out / each) for each in ("sasrec", *self._others(), *untrained, "teacher")]
-        return distill_scores(
-            teachers, data, self.out / name, student, self.recipe.distillation, items, self._progress, self.kept
+        ensemble = self.recipe.ensemble
+        untrained = [each for each in ("item_knn", "sequential_rules", "text_knn") if getattr(ensemble, each)]
+        teachers = ["sasrec", *self._others(), *untrained, "teacher"]
+        found = distill_scores(
+            [load(self.out / each) for each in teachers],
+            data,
+            self.out / name,
+            student,
+            self.recipe.distillation,
+            items,
+            self._progress,
+            self.kept,
         )
+        weights = read_json(self.out / name / "training.json", "model folder")["teacher_weights"]
+        counted = ", ".join(f"{each} {weight:.2f}" for each, weight in zip(teachers, weights, strict=True))
+        self.monitor.say(f"weights of the teachers: {counted}")
+        return found
 
     def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> Recommender:
         recipe = self.recipe

@@ -96,8 +96,8 @@ class Recipe:
     def _check_lengths(self) -> None:
         """Whoever teaches by scores must read as much as the students do, a SASRec and an LLM."""
         lengths = {"teacher": self.teacher.max_length, "sasrec": self.sasrec.max_length}
-        lengths |= {"sequential_rules": self.sequential_rules.max_length} if self.ensemble.sequential_rules else {}
-        lengths |= {"text_knn": self.text_knn.max_length} if self.ensemble.text_knn else {}
+        untrained = {"item_knn": self.item_knn, "sequential_rules": self.sequential_rules, "text_knn": self.text_knn}
+        lengths |= {name: each.max_length for name, each in untrained.items() if getattr(self.ensemble, name)}
         for name, length in lengths.items():
             if length != self.teacher.max_length:
                 raise UserError(

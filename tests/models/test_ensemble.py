@@ -27,6 +27,23 @@ def test_the_mean_of_scores_ranks_as_the_mean_of_log_probabilities(cycle):
     torch.testing.assert_close(one, members[0].score(histories))
 
 
+def test_weights_count_and_a_member_of_none_is_not_asked(cycle):
+    one, other, silent = members = [member(cycle, seed) for seed in range(3)]
+    silent.score = None  # whoever asks it fails
+    together = Ensemble(members, [0.5, 2.0, 0.0])
+    history = np.array([3, 1, 2])
+    wanted = 0.5 * one.score([history]) + 2.0 * other.score([history])
+    torch.testing.assert_close(together.score([history]), wanted)
+    read = (torch.tensor([[3, 1, 2]]), torch.tensor([3]), torch.arange(1, cycle.num_items + 1))
+    torch.testing.assert_close(together.position_scores(*read)[:, 2], wanted)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -0.1], [0.0, 0.0], []])
+def test_weights_that_make_no_sense_are_refused(cycle, weights):
+    with pytest.raises(ValueError, match="must be 2, none negative and not all 0"):
+        Ensemble([member(cycle, 0), member(cycle, 1)], weights)
+
+
 def test_it_is_evaluated_like_a_model(cycle):
     members = [member(cycle, seed) for seed in range(2)]
     found = evaluate(Ensemble(members), cycle)

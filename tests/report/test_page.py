@@ -255,11 +255,17 @@ def test_models_that_only_a_run_by_scores_has(make_run: MakeRun):
     run = make_run(models=models)
     told = json.loads((run / "run.json").read_text())
     told["recipe"]["distillation"] |= {"form": "scores", "candidates": 16384, "temperature": 1.0, "cross_entropy": 0.05}
-    told["recipe"]["ensemble"] = {"sasrecs": 3, "sequential_rules": True, "text_knn": True, "taught_dropout": 0.3}
+    told["recipe"]["ensemble"] = {
+        "sasrecs": 3,
+        "item_knn": True,
+        "sequential_rules": True,
+        "text_knn": True,
+        "taught_dropout": 0.3,
+    }
     (run / "run.json").write_text(json.dumps(told))
     page = report(run)
     assert "Not in this run" not in page.text
-    assert "the teacher and 3 SASRecs, sequential rules, text-kNN together" in page.text
+    assert "the teacher and 3 SASRecs, item-kNN, sequential rules, text-kNN together" in page.text
     assert "Serve " in page.text
     for name in ("Sequential rules", "Text-kNN", "SASRec, taught"):
         assert page.row(name)

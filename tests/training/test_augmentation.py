@@ -53,7 +53,7 @@ def test_half_of_the_sequences_stay_whole_and_the_others_lose_a_fifth_of_their_o
 
 def test_a_copy_goes_on_by_two_items_that_the_teachers_like_and_all_of_it_is_taught(cycle):
     examples = training_examples(cycle, 6, "every-position")
-    teachers = [ItemKNN.from_data(cycle)]
+    teachers = Ensemble([ItemKNN.from_data(cycle)])
     copies = augmented(teachers, examples, 3, 6, seed=1)
     assert len(copies) == 3 * len(examples)
     for number, copy in enumerate(copies):

@@ -73,6 +73,7 @@ def _teachers(ensemble: Mapping[str, Any]) -> str:
     many = ensemble["sasrecs"]
     names = {
         f"{many} SASRecs" if many > 1 else "SASRec": True,
+        "item-kNN": ensemble["item_knn"],
         "sequential rules": ensemble["sequential_rules"],
         "text-kNN": ensemble["text_knn"],
     }

@@ -2,6 +2,7 @@
 
 STUDIES = {
     "models": "every kind of model, ensembles and taught students on one protocol",
+    "ensembles": "teachers that count alike, or as the validation split would have it",
     "layers": "LLM recommenders of the first L layers, and one read out after each",
     "redundancy": "a trained model without some of its layers",
     "ablation": "each part of the distillation loss",

@@ -74,6 +74,8 @@ class Look:
     """Key-value heads kept in each decoder layer, chosen in the same way; 0: all."""
     item_rank: int = 0
     """Rank that the item table is brought to; 0: as it is."""
+    weighed: bool = False
+    """Whether each of several counts as the validation split would have it."""
 
     @property
     def seedless(self) -> bool:

@@ -38,6 +38,7 @@ from slmrec.studies.pool import side_by_side
 from slmrec.studies.results import summary
 from slmrec.studies.speeds import measure_speeds, plan_speeds
 from slmrec.training.cost import classic_cost, llm_cost
+from slmrec.training.ensemble_weights import ensemble_weights
 from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions, StudentOptions
 from slmrec.training.train import distill, distill_scores, train
 
@@ -271,8 +272,10 @@ class _Runner:
         where = device_of(look.precision)
         models = [_changed(self._load(data, one, seed), look, data) for one in look.of]
         models = [nn.Module.to(model, where).use_precision(look.precision) for model in models]
+        weights = ensemble_weights(models, data) if look.weighed else None
+        told = {"teacher_weights": weights} if weights else {}
         how = {"newest": look.newest, "shuffled": look.shuffled}
-        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models), {}, how)
+        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models, weights), told, how)
 
     def _measure(
         self,

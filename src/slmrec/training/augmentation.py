@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from slmrec.data.batches import Example, LengthBatches
-from slmrec.models import Recommender
 from slmrec.models.ensemble import Ensemble
 
 DROP = 0.2
@@ -22,7 +21,7 @@ BATCH = 256
 
 
 def augmented(
-    teachers: Sequence[Recommender],
+    teachers: Ensemble,
     examples: Sequence[Example],
     copies: int,
     max_length: int,
@@ -42,11 +41,10 @@ def augmented(
     generator = np.random.default_rng(seed)
     originals = [np.append(example.inputs, example.targets[-1:]) for example in examples]
     copied = [thinned(events, generator)[1 - max_length :] for _ in range(copies) for events in originals]
-    together = Ensemble(teachers)
     batches = list(LengthBatches([len(events) for events in copied], BATCH, seed=seed))
     for drawing in range(2):
         for number, batch in enumerate(batches, 1):
-            items = drawn(together, [copied[i] for i in batch], generator)
+            items = drawn(teachers, [copied[i] for i in batch], generator)
             for i, item in zip(batch, items, strict=True):
                 copied[i] = np.append(copied[i], item)
             if progress:

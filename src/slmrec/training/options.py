@@ -274,6 +274,8 @@ class EnsembleOptions:
 
     sasrecs: int = 1
     """SASRecs, each of a seed of its own; the job's classic model is the first."""
+    item_knn: bool = False
+    """Item-kNN teaches, too."""
     sequential_rules: bool = False
     """Sequential rules teach, too."""
     text_knn: bool = False
@@ -398,6 +400,9 @@ class DistillationOptions:
     """Weight of the cross-entropy beside L_kl, whose weight is 1; only with form "scores"."""
     temperature: float = 1.0
     """Softens teachers' and student's scores before they are compared; only with form "scores"."""
+    weigh_teachers: bool = False
+    """Whether each teacher counts as the validation split would have it, one that adds nothing to the others not at all
+    (`ensemble_weights.py`), instead of all alike; only with form "scores"."""
     candidates: int = 16_384
     """Items drawn uniformly a step that scores are compared over, besides the step's targets; all items where there are
     no more; only with "scores"."""
@@ -439,6 +444,8 @@ class DistillationOptions:
         for name in ("own_items", "rank_decay", "consistency"):
             if getattr(self, name) and not self.top_items:
                 raise UserError(f"{name} is {getattr(self, name)}, but goes with top_items, which is 0; set it too")
+        if self.weigh_teachers and self.form != "scores":
+            raise UserError(f"weigh_teachers is on, but form '{self.form}' compares no scores; take 'scores'")
         if self.top_items and self.form != "scores":
             raise UserError(f"top_items is {self.top_items}, but form '{self.form}' compares no scores; take 'scores'")
         if self.augmented and self.form != "scores":

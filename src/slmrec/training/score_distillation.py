@@ -21,6 +21,7 @@ from slmrec.engine import device_of
 from slmrec.errors import UserError
 from slmrec.losses import taught_loss
 from slmrec.models import DotProductRecommender, Recommender, SLMRec
+from slmrec.models.ensemble import Ensemble
 from slmrec.models.folder import fingerprint
 from slmrec.training.distillation import check_catalogue
 from slmrec.training.kept import Kept, keep
@@ -35,13 +36,14 @@ class ScoreDistillation(TrainingModule):
     def __init__(
         self,
         student: DotProductRecommender,
-        teachers: Sequence[Recommender],
+        teachers: Ensemble,
         options: DistillationOptions,
     ) -> None:
         super().__init__(student)
         self.distillation = options
-        # In a tuple: no part of what is trained and saved.
-        self._teachers = tuple(teacher.requires_grad_(False).eval() for teacher in teachers)
+        self._teachers = teachers  # no module: no part of what is trained and saved
+        for teacher in teachers.members:
+            teacher.requires_grad_(False).eval()
 
     def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
         valid = labels != IGNORED
@@ -53,7 +55,7 @@ class ScoreDistillation(TrainingModule):
             theirs = extra["teacher"]
         else:
             batch = {"input_ids": input_ids, "lengths": lengths, "labels": labels}
-            theirs = mean_scores(self._teachers, batch, candidates)
+            theirs = scores_together(self._teachers, batch, candidates)
         return self.compare(states, table[candidates], torch.searchsorted(candidates, targets), theirs)
 
     def compare(self, states: Tensor, vectors: Tensor, targets: Tensor, theirs: Tensor) -> dict[str, Tensor]:
@@ -74,34 +76,31 @@ class ScoreDistillation(TrainingModule):
 
 
 def teacher_scores(
-    teachers: Sequence[Recommender],
+    teachers: Ensemble,
     examples: Sequence[Example],
     folder: Path,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Kept:
-    """(T, N) the teachers' mean scores of all N items at all T targets, below each target's best one; see `keep`."""
+    """(T, N) the teachers' scores together of all N items at T targets, below each target's best one; see `keep`."""
     device = device_of()
-    items = all_items(len(teachers[0].catalogue), device)
+    items = all_items(len(teachers.catalogue), device)
 
     def compute(batch: dict[str, Any]) -> Tensor:
-        scores = mean_scores(teachers, {name: tensor.to(device) for name, tensor in batch.items()}, items)
+        scores = scores_together(teachers, {name: tensor.to(device) for name, tensor in batch.items()}, items)
         return scores - scores.amax(dim=1, keepdim=True)  # 16 bits are finest near zero, where the likely items are
 
-    for teacher in teachers:
+    for teacher in teachers.members:
         teacher.eval()
-    facts = {"teachers": [fingerprint(teacher) for teacher in teachers]}
+    facts = {"teachers": [fingerprint(teacher) for teacher in teachers.members], "weights": teachers.weights}
     return keep(compute, (len(items),), facts, examples, folder, progress)
 
 
-@torch.no_grad()
-def mean_scores(teachers: Sequence[Recommender], batch: dict[str, Any], candidates: Tensor) -> Tensor:
-    """(P, C) float32: the teachers' scores of (C,) items at a batch's P targets, averaged."""
+def scores_together(teachers: Ensemble, batch: dict[str, Any], candidates: Tensor) -> Tensor:
+    """(P, C) float32: the teachers' scores of (C,) items at a batch's P targets."""
+    for teacher in teachers.members:
+        teacher.to(batch["labels"].device)
     valid = batch["labels"] != IGNORED
-    total = torch.zeros(int(valid.sum()), len(candidates), device=valid.device)
-    for teacher in teachers:
-        teacher.to(valid.device)
-        total += teacher.position_scores(batch["input_ids"], batch["lengths"], candidates)[valid]
-    return total / len(teachers)
+    return teachers.position_scores(batch["input_ids"], batch["lengths"], candidates)[valid]
 
 
 def all_items(num_items: int, device: torch.device | None = None) -> Tensor:

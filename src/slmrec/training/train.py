@@ -23,6 +23,7 @@ from slmrec.models import (
     Residual,
     SLMRec,
 )
+from slmrec.models.ensemble import Ensemble
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.training.augmentation import augmented
@@ -36,6 +37,7 @@ from slmrec.training.build import (
 )
 from slmrec.training.counting import train_neighbours, train_popularity
 from slmrec.training.distillation import Distillation, OnlineDistillation, check_catalogue, check_pair
+from slmrec.training.ensemble_weights import ensemble_weights
 from slmrec.training.kept import TaughtExamples, expected_epochs, keeping_pays
 from slmrec.training.modules import NextItem, TrainingModule, training_module
 from slmrec.training.options import (
@@ -278,30 +280,34 @@ def distill_scores(
         raise UserError("a bert4rec reads a history once and cannot follow scores at every position; take another kind")
     else:
         start = partial(build_classic, data, student, classic_text(data, student, progress))
+    together = Ensemble(teachers, ensemble_weights(teachers, data) if distillation.weigh_teachers else None)
+    weights = [round(weight, 4) for weight in together.weights]
     examples = training_examples(data, student.max_length, "every-position")
     if distillation.augmented:
         told, progress = _part(progress, 0.0, 0.1), _part(progress, 0.1, 1.0)
         copies, seed = distillation.augmented, student.training.seed
-        examples += augmented(teachers, examples, copies, student.max_length, seed, told)
+        examples += augmented(together, examples, copies, student.max_length, seed, told)
     folder = kept or out.parent / f".{out.name}.teachers"
     taught: Sequence[Example] = examples
     whole = distillation.candidates >= data.num_items
     if whole and keeping_pays(distillation, student.training, examples, data.num_items):
-        taught = TaughtExamples(examples, teacher_scores(teachers, examples, folder, _part(progress, 0.0, 0.1)))
+        taught = TaughtExamples(examples, teacher_scores(together, examples, folder, _part(progress, 0.0, 0.1)))
         progress = _part(progress, 0.1, 1.0)
     model = _train(
-        lambda: ScoreDistillation(start(), teachers, distillation),
+        lambda: ScoreDistillation(start(), together, distillation),
         data,
         {
             "student": asdict(student),
             "distillation": asdict(distillation),
             "teachers": [fingerprint(teacher) for teacher in teachers],
+            "weights": weights,
             "items": items and fingerprint(items),
         },
         student.training,
         out,
         taught,
         progress,
+        teacher_weights=weights,
     )
     if not kept:
         shutil.rmtree(folder, ignore_errors=True)
@@ -326,8 +332,12 @@ def _train(
     out: Path,
     examples: Sequence[Example] | Supervise,
     progress: Progress | None = None,
+    **told: Any,
 ) -> Recommender:
-    """Build, train, save; ``options`` and the data name the job, so that only its own checkpoints are taken up."""
+    """Build, train, save; ``options`` and the data name the job, so that only its own checkpoints are taken up.
+
+    What else is ``told`` stands in training.json.
+    """
     check_replaceable(out, "config.json")
     job = {"data": data.fingerprint, "options": options if isinstance(options, dict) else asdict(options)}
     work = out.parent / f".{out.name}.work"
@@ -352,7 +362,7 @@ def _train(
         llm.merge_lora()
     model.requires_grad_(False).eval()
     if processes.is_main_process:
-        model.save_pretrained(out, {"data": in_a_sentence(data), "training": trained.to_json()})
+        model.save_pretrained(out, {"data": in_a_sentence(data), "training": {**trained.to_json(), **told}})
         if (work / "runs").exists():
             shutil.move(work / "runs", out / "tensorboard")
         shutil.rmtree(work)
