@@ -201,7 +201,7 @@ def test_a_run_by_scores_without_texts_does_with_ids(source, by_scores, tmp_path
     assert load(out / "sasrec_taught").items.text is None
 
 
-def test_what_cannot_be_taught_by_scores_is_refused_at_the_recipe(by_scores):
+def test_what_cannot_be_taught_by_scores_is_refused_before_anything_is_made(by_scores, tmp_path):
     reader = replace(by_scores.teacher, reading="last-prompt-token", prompt_after="next item ?")
     with pytest.raises(UserError, match="compares the scores of every-position"):
         replace(by_scores, teacher=reader)
@@ -209,5 +209,9 @@ def test_what_cannot_be_taught_by_scores_is_refused_at_the_recipe(by_scores):
         replace(by_scores, text_knn=TextKNNOptions(max_length=9))
     with pytest.raises(UserError, match=r"distillation\.start is teacher"):
         replace(by_scores, distillation=replace(by_scores.distillation, start="teacher"))
+    alone = replace(by_scores, distillation=DistillationOptions(blocks=2))
+    with pytest.raises(UserError, match=r"ensemble\.sasrecs is 2, but .* 'paper' the teacher teaches alone"):
+        run("no-such-file", tmp_path / "run", alone, recipe_name="x", monitor=Watcher())
+    assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="sasrecs is 0"):
         EnsembleOptions(sasrecs=0)

@@ -34,11 +34,14 @@ from slmrec.report import write_report
 from slmrec.training.build import student_shape
 from slmrec.training.cost import Cost, classic_cost, llm_cost
 from slmrec.training.counting import train_neighbours, train_popularity
-from slmrec.training.options import LLMOptions, NeighboursOptions, SASRecOptions
+from slmrec.training.options import EnsembleOptions, LLMOptions, NeighboursOptions, SASRecOptions
 from slmrec.training.train import distill, distill_scores, train_classic, train_llm
 
 MODELS = ("popularity", "item_knn", "sasrec", "teacher", "student_ce", "student")
 """Every run's models, in the order of its tables; `models_of` has a recipe's."""
+
+ALONE = EnsembleOptions()
+"""What a recipe says whose teacher teaches alone."""
 
 EXAMPLES = 10
 """Real histories whose recommendations the report shows by title."""
@@ -130,6 +133,12 @@ class _Job:
 
     def check(self) -> None:
         """Refuse what cannot end well before anything is made."""
+        idle = {key: value for key, value in vars(self.recipe.ensemble).items() if value != getattr(ALONE, key)}
+        if idle and not self._by_scores:
+            raise UserError(
+                f"ensemble.{next(iter(idle))} is {next(iter(idle.values()))}, but with distillation.form "
+                f"'{self.recipe.distillation.form}' the teacher teaches alone; take form 'scores' (recipe taught does)"
+            )
         check_replaceable(self.out, "run.json")
         if (self.out / "run.json").exists():
             self.info = read_json(self.out / "run.json", "run folder")
