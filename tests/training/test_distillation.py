@@ -253,7 +253,7 @@ def test_a_student_cut_from_its_teacher_begins_as_what_is_left_of_it(cycle, teac
     distillation = DistillationOptions(blocks=2, form=form, start="teacher", lambda2=1e-4)
     started = {}
 
-    def not_trained(build, *rest):
+    def not_trained(build, *rest, **told):
         started["model"] = build().model
         return started["model"]
 
