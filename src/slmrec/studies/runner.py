@@ -273,9 +273,8 @@ class _Runner:
         models = [_changed(self._load(data, one, seed), look, data) for one in look.of]
         models = [nn.Module.to(model, where).use_precision(look.precision) for model in models]
         weights = ensemble_weights(models, data) if look.weighed else None
-        told = {"teacher_weights": weights} if weights else {}
         how = {"newest": look.newest, "shuffled": look.shuffled}
-        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models, weights), told, how)
+        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models, weights), {}, how)
 
     def _measure(
         self,

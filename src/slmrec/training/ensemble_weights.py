@@ -47,7 +47,8 @@ def ensemble_weights(models: Sequence[Recommender], data: Dataset, seed: int = 0
     columns = torch.from_numpy(items - 1)
     wanted = torch.from_numpy(np.searchsorted(items, targets))
     scores = torch.stack([_scores(model, histories, columns) for model in models])  # (T, P, C)
-    return _fitted(scores, wanted).tolist()
+    # Rounded, so that a training that goes on with another number of threads is still the same one.
+    return [float(f"{weight:.3g}") for weight in _fitted(scores, wanted).tolist()]
 
 
 def _scores(model: Recommender, histories: Sequence[np.ndarray], columns: Tensor) -> Tensor:
