@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,7 +80,8 @@ def write_report(run: Path) -> Path:
 def render(run: Run) -> str:
     """Return the page of a run as HTML."""
     gaps = _gaps(run)
-    gap: Gap = lambda model, baseline: gaps.get((model, baseline))  # noqa: E731
+    ranks = run.ranks
+    gap: Gap = cache(lambda model, baseline: None if ranks is None else difference(ranks, model, baseline))
     ndcg = {name: run.ndcg(name) for name in run.metrics}
     layers = _layers(run.info.get("recipe", {}))
     environment = jinja2.Environment(

@@ -1,6 +1,6 @@
 """What the numbers of a run say, in sentences: the headline, and the findings that stand behind it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from slmrec.report.differences import Difference
@@ -9,9 +9,6 @@ from slmrec.report.run import Run, title
 
 Gap = Callable[[str, str], Difference | None]
 """(model, baseline) → their paired difference in NDCG@10, None where the run holds no ranks of both."""
-
-SERVED = ("student", "sasrec_taught", "sasrec")
-"""Models of a run that one might serve."""
 
 FASTER = 1.2
 """Times the speed from which a model is called faster: evaluations are timed once."""
@@ -136,7 +133,7 @@ def _cost(run: Run) -> Finding | None:
 
 def _choice(run: Run, ndcg: Mapping[str, float], gap: Gap) -> Finding | None:
     """Say which model to serve: the fastest of those that none is certainly ahead of."""
-    speeds = {name: run.users_per_second(name) or 0.0 for name in run.metrics if name in SERVED}
+    speeds = {name: run.users_per_second(name) or 0.0 for name in run.metrics if name != "popularity"}
     if len(speeds) < 2 or not all(speeds.values()):
         return None
     best = max(speeds, key=lambda name: ndcg[name])
@@ -149,12 +146,12 @@ def _choice(run: Run, ndcg: Mapping[str, float], gap: Gap) -> Finding | None:
         times = f"{speeds[chosen] / speeds[best]:.1f} times as many users a second"
         sentence = f"{serve}: {title(best, inside=True)} is ahead within the noise only, and it ranks {times}."
     elif fastest == best:
-        sentence = f"{serve}: of {_listed(speeds)} none ranks better, and none is much faster."
+        sentence = f"{serve}: no model of this run ranks better, and none is much faster."
     else:
         times = f"{speeds[fastest] / speeds[best]:.1f} times as many users a second"
         less = f"at an NDCG@10 of {metric(ndcg[fastest])} instead of {metric(ndcg[best])}"
         sentence = (
-            f"{serve} where quality decides: of {_listed(speeds)} none ranks better. "
+            f"{serve} where quality decides: no model of this run ranks better. "
             f"{_capital(title(fastest, inside=True))} ranks {times}, {less}."
         )
     return Finding("Choice", sentence)
@@ -162,11 +159,6 @@ def _choice(run: Run, ndcg: Mapping[str, float], gap: Gap) -> Finding | None:
 
 def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
-
-
-def _listed(names: Iterable[str]) -> str:
-    *most, last = (title(name, inside=True) for name in names)
-    return f"{', '.join(most)} and {last}"
 
 
 def _sanity(ndcg: Mapping[str, float]) -> Finding | None:
