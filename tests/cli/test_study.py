@@ -16,7 +16,7 @@ def test_a_study_from_the_command_line(house, tmp_path, capsys):
     chosen = ("--seeds", 2, "--model", "SASRec", "--model", "cross-entropy alone")
     assert study(house, tmp_path, "ablation", *chosen, "--plan") == 0
     told = capsys.readouterr().err
-    assert "4 results, 4 of them to be made" in told
+    assert "4 results; to be made, with what they need: 4" in told
     assert not list(tmp_path.iterdir())
     assert study(house, tmp_path, "ablation", *chosen) == 0
     printed = capsys.readouterr().out
@@ -30,7 +30,7 @@ def test_a_study_from_the_command_line(house, tmp_path, capsys):
     assert (tmp_path / "ablation.md").read_text().strip() == printed.rpartition("results: ")[0].strip()
     assert (tmp_path / "ablation-clicks.svg").exists()
     assert study(house, tmp_path, "ablation", *chosen) == 0
-    assert "0 of them to be made" in capsys.readouterr().err
+    assert "to be made, with what they need: 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

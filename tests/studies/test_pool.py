@@ -1,6 +1,9 @@
 """Jobs in processes: their order, what is told, and how a failure ends them."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -41,3 +44,40 @@ def test_a_failure_ends_the_rest_at_once():
     with pytest.raises(ValueError, match="non-negative"):
         side_by_side(naps, dict.fromkeys(naps, 1.0), 2, time.sleep, lambda job: None, lambda job: None)
     assert time.monotonic() - started < 50
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody is killed there")
+def test_no_job_outlives_the_process_that_started_it(tmp_path):
+    (tmp_path / "napping.py").write_text(
+        "import os, pathlib, time\n"
+        "from slmrec.studies.pool import side_by_side\n"
+        "def nap(folder):\n"
+        "    pathlib.Path(folder, 'part').write_text(str(os.getpid()))\n"
+        "    pathlib.Path(folder, 'part').rename(pathlib.Path(folder, 'pid'))\n"
+        "    time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        f"    side_by_side({{{str(tmp_path)!r}: []}}, {{{str(tmp_path)!r}: 1.0}}, 1, nap, print, print)\n"
+    )
+    starter = subprocess.Popen([sys.executable, str(tmp_path / "napping.py")])
+    try:
+        _until((tmp_path / "pid").exists)
+    finally:
+        starter.send_signal(signal.SIGKILL)
+        starter.wait()
+    worker = int((tmp_path / "pid").read_text())
+    _until(lambda: not _runs(worker))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _until(holds) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -68,7 +68,7 @@ def test_every_model_runs_once_a_seed_after_what_it_needs(done):
     assert len(names) == len(set(names)) == 2 * (3 + 1) + 1  # members of fixed seeds score together once
     for seed in (0, 1):
         assert names.index(f"SASRec, seed {seed}") < names.index("taught, seed 0")
-    assert any("9 results, 9 of them to be made" in line for line in told.said)
+    assert any("9 results; to be made, with what they need: 9" in line for line in told.said)
 
 
 def test_an_option_that_is_off_is_not_in_a_models_name():
@@ -110,6 +110,19 @@ def test_what_is_finished_is_not_done_again_and_another_study_shares_it(done, sm
     changed = Told()
     run_study(replace(other, trials=[Trial("classic", replace(SASREC, dropout=0.1))]), [cycle], 1, out, changed)
     assert len(changed.stages) == 1
+
+
+def test_what_others_need_is_made_at_the_seeds_they_need_and_no_more(cycle, tmp_path):
+    taught = Trial("taught", SASREC, teachers=("first@0", "second"), distillation=SCORES)
+    study = Study("s", "?", [Trial("first", SASREC), Trial("second", replace(SASREC, dropout=0.1)), taught])
+
+    def made(names: list[str]) -> list[tuple[str, int]]:
+        jobs = runner._Runner(study.only(names), [cycle], 2, tmp_path, Told(), "").missing().values()
+        return sorted((name, seed) for _, name, seed in jobs)
+
+    needed = [("first", 0), ("second", 0), ("second", 1), ("taught", 0), ("taught", 1)]
+    assert made(["taught"]) == needed
+    assert made(["first", "taught"]) == sorted([*needed, ("first", 1)])
 
 
 def test_a_model_that_was_trained_but_not_measured_is_only_measured(small, cycle, tmp_path, monkeypatch):

@@ -101,6 +101,8 @@ class Study:
     """Whether the page tells what each decoder layer does."""
     timed: bool = False
     """Whether its models are timed and not trained; pairs then name what each is told as a multiple of."""
+    helpers: frozenset[str] = frozenset()
+    """Trials that nobody asked for: made only at the seeds at which others need them."""
 
     def __post_init__(self) -> None:
         known = [trial.name for trial in self.trials]
@@ -149,6 +151,7 @@ class Study:
             axis_title=self.axis_title,
             inside=self.inside,
             timed=self.timed,
+            helpers=frozenset(wanted.difference(names)),
         )
 
 

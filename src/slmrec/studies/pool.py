@@ -7,6 +7,7 @@ import heapq
 import multiprocessing
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -95,8 +96,17 @@ def _begin(work: Callable[..., None], processes: int) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is for the process that started this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+
+
+def _end_with_parent() -> None:
+    """Leave at once when the process that started this one is gone: the same study, typed again, makes its job anew."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _do(job: object) -> None:

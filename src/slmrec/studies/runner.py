@@ -172,12 +172,20 @@ class _Runner:
                 add(need)
             found[path] = job
 
-        for seed in range(self.seeds):
-            for name in self.data_sets:
-                for what in self.study.models:
-                    if seed in self._seeds(what):
-                        add((name, what.name, seed))
+        for job in self.asked():
+            add(job)
         return found
+
+    def asked(self) -> list[Job]:
+        """What the study is about, there already or not: seed by seed, and without what is made for others alone."""
+        models = [what for what in self.study.models if what.name not in self.study.helpers]
+        return [
+            (name, what.name, seed)
+            for seed in range(self.seeds)
+            for name in self.data_sets
+            for what in models
+            if seed in self._seeds(what)
+        ]
 
     def _needs(self, job: Job) -> list[Job]:
         """What a job is made from."""
@@ -303,9 +311,8 @@ class _Runner:
 
     def plan(self, jobs: Sequence[Job]) -> None:
         """Say what will be done and how long it takes, before it costs anything."""
-        total = len(self.data_sets) * sum(len(self._seeds(what)) for what in self.study.models)
         self.monitor.say(f"study {self.study.name}: {self.study.question}")
-        self.monitor.say(f"{total} results, {len(jobs)} of them to be made")
+        self.monitor.say(f"{len(self.asked())} results; to be made, with what they need: {len(jobs)}")
         seconds: dict[tuple[str, str], list[float]] = {}
         for job in jobs:
             if isinstance(self._named(job[1]), Trial):
