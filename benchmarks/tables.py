@@ -90,6 +90,12 @@ def read(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def study_results() -> list[dict[str, Any]]:
+    """Every study's; what was measured apart from the rest of its study is called NAME-PART.json, and told apart."""
+    paths = sorted(claims.STUDIES.glob("*.json"))
+    return [{**json.loads(path.read_text()), "study": path.stem} for path in paths]
+
+
 def results_page() -> str:
     """docs/results.md."""
     lines = ["# Results", "", "Written by `python benchmarks/tables.py` from `benchmarks/results/*.json`.", ""]
@@ -112,8 +118,7 @@ def results_page() -> str:
             f"{result['machine']['cores_used']} cores (load before: {result['machine']['load_before']:.1f}).",
             "",
         ]
-    studies = [json.loads(path.read_text()) for path in sorted(claims.STUDIES.glob("*.json"))]
-    if studies:
+    if studies := study_results():
         lines += ["## Studies", ""]
         lines += [f"- [{study['study']}](results/{study['study']}.md): {study['question']}" for study in studies]
         lines += ["- [claims.md](claims.md): the paper's claims beside them", ""]
@@ -147,8 +152,8 @@ def main() -> None:
     texts[ROOT / "docs" / "claims.md"] = claims.page()
     for name, lines in {"export": export.block(), "serve": serving.block(), "browser": web.block()}.items():
         texts[ROOT / "docs" / "tasks" / f"{name}.md"] = task_page(name, lines)
-    for path in sorted(claims.STUDIES.glob("*.json")):
-        for name, text in study_pages(json.loads(path.read_text())).items():
+    for study in study_results():
+        for name, text in study_pages(study).items():
             texts[ROOT / "docs" / "results" / name] = text
     for path, text in texts.items():
         if not check:

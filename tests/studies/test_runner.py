@@ -140,6 +140,26 @@ def test_a_model_that_was_trained_but_not_measured_is_only_measured(small, cycle
     assert json.loads(measured.read_text())["metrics"] == before["metrics"]
 
 
+def test_what_teachers_count_is_told_where_the_validation_split_decides(cycle, tmp_path):
+    teachers = ("SASRec@0", "narrow@0")
+    trials = [
+        Trial("SASRec", SASREC),
+        Trial("narrow", replace(SASREC, hidden_size=4)),
+        Trial("taught", SASREC, teachers=teachers, distillation=replace(SCORES, weigh_teachers=True)),
+    ]
+    looks = [Look("alike", teachers), Look("weighed", teachers, weighed=True)]
+    result = json.loads(run_study(Study("s", "?", trials, looks), [cycle], 1, tmp_path, Told()).read_text())
+    trained = [json.loads(path.read_text()) for path in tmp_path.glob("models/cycle/*/seed-0/training.json")]
+    (kept,) = (training["teacher_weights"] for training in trained if "teacher_weights" in training)
+    weights = dict(zip(teachers, kept, strict=True))
+    models = {name: model["seeds"]["0"] for name, model in result["data"]["cycle"]["models"].items()}
+    assert models["taught"]["weights"] == models["weighed"]["weights"] == weights
+    assert "weights" not in models["alike"]
+    page = pages(result)["s.md"]
+    row = f"| weighed | 0 | SASRec@0 {weights['SASRec@0']:.2f}, narrow@0 {weights['narrow@0']:.2f} |"
+    assert row in page.splitlines()
+
+
 def test_a_study_cut_short_goes_on_where_it_was(small, cycle, tmp_path, monkeypatch):
     whole = runner._Runner._trial
 

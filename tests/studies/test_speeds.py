@@ -69,7 +69,7 @@ def test_the_page_tells_ratios_and_the_papers(done):
     for name, speed in result["data"]["cycle"]["speeds"].items():
         speed["users_per_second"] = 10.0 if name == "LLM, all 4 layers" else 25.0
         speed["training"] |= {"epoch": 6.0 if name == "LLM, all 4 layers" else 1.5, "once": 1.0, "epochs": 2}
-        speed["parameters"] = {"without_vocabulary": 100 if "all" in name else 20, "total": 400}
+        speed["parameters"] = {"without_vocabulary": 10**8 if "all" in name else 2 * 10**7, "total": 4 * 10**8}
     written = pages(result)
     assert written.keys() == {"efficiency.md"}
     page = written["efficiency.md"]

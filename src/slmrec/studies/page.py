@@ -56,7 +56,7 @@ def _page(result: Mapping[str, Any], plots: Mapping[str, str]) -> str:
     for name, data in result["data"].items():
         lines += ["", f"## {name}", ""]
         lines += [f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions.", ""]
-        lines += [f"![NDCG@10 of each model on {name}]({plots[name]})", "", *_models(data)]
+        lines += [f"![NDCG@10 of each model on {name}]({plots[name]})", "", *_models(data), *_weights(data)]
         if result["inside"]:
             for model, told in data["models"].items():
                 if "layer_roles" in told:
@@ -93,6 +93,20 @@ def _models(data: Mapping[str, Any]) -> list[str]:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _weights(data: Mapping[str, Any]) -> list[str]:
+    """How much each of several models counts, where the validation split decided."""
+    rows = [
+        f"| {name} | {seed} | {', '.join(f'{each} {weight:.2f}' for each, weight in told['weights'].items())} |"
+        for name, model in data["models"].items()
+        for seed, told in model["seeds"].items()
+        if "weights" in told
+    ]
+    if not rows:
+        return []
+    about = "What each of the models that score or teach together counts, as the validation split would have it."
+    return ["", about, "", "| model | seed | weights |", "|---|---|---|", *rows]
 
 
 def _layers(name: str, roles: Mapping[str, Any]) -> list[str]:

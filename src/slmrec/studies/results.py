@@ -96,6 +96,8 @@ def _model(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             seed["valid_NDCG@10"] = None if best is None else round(best, 5)
             seed["best_epoch"] = training["best_epoch"]
             seed["training_seconds"] = round(training["seconds"], 1)
+        if "weights" in entry:
+            seed["weights"] = {name: round(weight, 4) for name, weight in entry["weights"].items()}
         told["seeds"][str(entry["model_seed"])] = seed
     shown = [*METRICS, *(["request_ms"] if all(entry["latency"] for entry in seeds) else [])]
     values = {name: [seed[name] for seed in told["seeds"].values()] for name in shown}

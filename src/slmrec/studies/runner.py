@@ -248,8 +248,9 @@ class _Runner:
         trained = (folder / "config.json").exists()  # but cut off before it was measured
         model = nn.Module.to(load(folder), device_of()) if trained else self._train(data, trial, seed, folder)
         training = read_json(folder / "training.json", "model folder")
-        training = {key: training[key] for key in ("seconds", "steps", "best_epoch", "log")}
-        told: dict[str, Any] = {"training": training}
+        told: dict[str, Any] = {"training": {key: training[key] for key in ("seconds", "steps", "best_epoch", "log")}}
+        if trial.distillation is not None and trial.distillation.weigh_teachers:
+            told["weights"] = dict(zip(trial.teachers, training["teacher_weights"], strict=True))
         if isinstance(model, SLMRec):
             told["layer_roles"] = asdict(layer_roles(model, data))
         self._measure(data, trial, seed, model, told, {})
@@ -281,8 +282,9 @@ class _Runner:
         models = [_changed(self._load(data, one, seed), look, data) for one in look.of]
         models = [nn.Module.to(model, where).use_precision(look.precision) for model in models]
         weights = ensemble_weights(models, data) if look.weighed else None
+        told = {} if weights is None else {"weights": dict(zip(look.of, weights, strict=True))}
         how = {"newest": look.newest, "shuffled": look.shuffled}
-        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models, weights), {}, how)
+        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models, weights), told, how)
 
     def _measure(
         self,

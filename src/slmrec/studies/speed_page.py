@@ -60,8 +60,8 @@ def speed_page(result: Mapping[str, Any]) -> str:
 
 def _models(speeds: Mapping[str, Any], baselines: Mapping[str, str]) -> list[str]:
     lines = [
-        "| model | parameters held | with the word table | training, s an epoch | all of it, s | faster | "
-        "users a second | faster | a request, ms: median / 99 % |",
+        "| model | parameters held, millions | with word table | training, s an epoch | all of it, s | faster | "
+        "users a second | faster | a request, ms: median, 99 % |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, speed in speeds.items():
@@ -70,14 +70,14 @@ def _models(speeds: Mapping[str, Any], baselines: Mapping[str, str]) -> list[str
         steps = training["epochs"] > 0
         cells = [
             name,
-            f"{speed['parameters']['without_vocabulary']:,}",
-            f"{speed['parameters']['total']:,}",
+            _number(speed["parameters"]["without_vocabulary"] / 1e6),
+            _number(speed["parameters"]["total"] / 1e6),
             _number(training["epoch"]) if steps else "–",
             _number(training["total"]),
             f"{base['training']['epoch'] / training['epoch']:,.1f}x" if base and steps else "–",
             f"{speed['users_per_second']:,.0f}",
             f"{speed['users_per_second'] / base['users_per_second']:,.1f}x" if base else "–",
-            f"{latency['p50']:.2f} / {latency['p99']:.2f}",
+            f"{latency['p50']:.2f}, {latency['p99']:.2f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
@@ -120,5 +120,5 @@ def _paper() -> list[str]:
     return lines
 
 
-def _number(seconds: float) -> str:
-    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
