@@ -102,6 +102,7 @@ def results_page() -> str:
     for name, title in (
         ("run-ml-100k", "The main job on MovieLens-100K, recipe `default`"),
         ("run-ml-100k-paper", "The main job on MovieLens-100K, recipe `paper`"),
+        ("run-beauty", "The main job on Amazon 2014 Beauty, recipe `default`"),
         ("run-beauty-paper", "The main job on Amazon 2014 Beauty, recipe `paper`"),
     ):
         if result := read(name):
