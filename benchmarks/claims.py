@@ -168,7 +168,7 @@ def _verdict(found: dict[str, Any], expected: str) -> str:
 
 
 def _aims() -> list[str]:
-    """What teaching a student was hoped to bring, and what it brings."""
+    """What teaching a student was hoped to bring and what it brings; and how long a run was to take."""
     lines = [
         "## What we set out for",
         "",
