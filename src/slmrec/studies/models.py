@@ -92,10 +92,13 @@ def study(recipe: Recipe) -> Study:
         ("SASRec taught by all", "SASRec taught by classics"),
         ("SASRec taught by classics, augmented", "SASRec taught by classics"),
         ("LLM taught by all, longer", "LLM taught by all"),
+        ("LLM taught by all, longer", "SASRec taught by all"),
+        ("LLM taught by all, longer", "SASRec taught by SASRecs"),
         ("SASRec taught by classics", "ensemble of the classics"),
         ("LLM taught by classics", "ensemble of the classics"),
         ("SASRec taught by all", "ensemble of all"),
         ("LLM taught by all", "ensemble of all"),
+        ("LLM taught by all, longer", "ensemble of all"),
     ]
     pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]
     question = "Which model is best, and what does a language model give that classic models taught alike do not?"
