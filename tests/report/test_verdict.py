@@ -113,8 +113,8 @@ def served(gap: Callable | None = None, **models: tuple[float, float]) -> str:
 def test_the_model_to_serve_is_the_fastest_that_none_is_certainly_ahead_of():
     models = {"student": (0.062, 4.0), "sasrec_taught": (0.061, 1.0), "sasrec": (0.056, 1.0)}
     assert served(gaps(student_sasrec_taught=NOISE), **models) == (
-        "Serve the taught SASRec: the distilled student is ahead within the noise only, and it ranks 4.0 times as many "
-        "users a second."
+        "Serve the taught SASRec: the distilled student is ahead of it within the noise only, and takes 4.0 times as "
+        "long for a user."
     )
     assert served(**models) == (
         "Serve the distilled student where quality decides: no model of this run ranks better. "

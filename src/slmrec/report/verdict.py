@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from slmrec.report.differences import Difference
-from slmrec.report.numbers import metric, percent, rate, signed
+from slmrec.report.numbers import NARROW, metric, percent, rate, signed
 from slmrec.report.run import Run, title
 
 Gap = Callable[[str, str], Difference | None]
@@ -114,7 +114,7 @@ def _paired(topic: str, model: str, baseline: str, ndcg: Mapping[str, float], ga
     if seen is None:
         return Finding(topic, f"{numbers}; without ranks in this run, how sure that is cannot be said.")
     judged = "more than noise" if seen.certain else "within the noise"
-    return Finding(topic, f"{numbers}, {judged} (95 % interval {signed(seen.low)} to {signed(seen.high)}).")
+    return Finding(topic, f"{numbers}, {judged} (95{NARROW}% interval {signed(seen.low)} to {signed(seen.high)}).")
 
 
 def _cost(run: Run) -> Finding | None:
@@ -143,8 +143,8 @@ def _choice(run: Run, ndcg: Mapping[str, float], gap: Gap) -> Finding | None:
     chosen, fastest = (name if speeds[name] > FASTER * speeds[best] else best for name in (chosen, fastest))
     serve = f"Serve {title(chosen, inside=True)}"
     if chosen != best:
-        times = f"{speeds[chosen] / speeds[best]:.1f} times as many users a second"
-        sentence = f"{serve}: {title(best, inside=True)} is ahead within the noise only, and it ranks {times}."
+        times = f"{speeds[chosen] / speeds[best]:.1f} times as long for a user"
+        sentence = f"{serve}: {title(best, inside=True)} is ahead of it within the noise only, and takes {times}."
     elif fastest == best:
         sentence = f"{serve}: no model of this run ranks better, and none is much faster."
     else:
