@@ -13,7 +13,7 @@ from slmrec.evaluation import evaluate
 from slmrec.models import load
 from slmrec.models.ensemble import Ensemble
 from slmrec.recipe import Recipe
-from slmrec.studies import runner
+from slmrec.studies import jobs, runner
 from slmrec.studies.names import STUDIES
 from slmrec.studies.page import pages
 from slmrec.studies.plan import Look, Study, Trial, named_study
@@ -73,14 +73,14 @@ def test_every_model_runs_once_a_seed_after_what_it_needs(done):
 
 def test_an_option_that_is_off_is_not_in_a_models_name():
     told = {"rank": 8, "loss": "", "teachers": [], "training": {"logq": False, "epochs": 3, "added_later": 0.0}}
-    assert runner._named(told) == {"rank": 8, "training": {"epochs": 3}}
+    assert jobs._named(told) == {"rank": 8, "training": {"epochs": 3}}
 
 
 def test_results_hold_what_evaluation_gives(done, small, cycle):
     out, result, _ = done
     found = result["data"]["cycle"]["models"]
-    run = runner._Runner(small, [cycle], 2, out, Told(), "")
-    members = [load(run._folder(cycle, small.trial("SASRec"), seed)) for seed in (0, 1)]
+    made = jobs.Jobs(small, {"cycle": cycle}, 2, out)
+    members = [load(made.folder(cycle, small.trial("SASRec"), seed)) for seed in (0, 1)]
     for seed, member in enumerate(members):
         theirs = evaluate(member, cycle).metrics["NDCG@10"]
         assert found["SASRec"]["seeds"][str(seed)]["NDCG@10"] == pytest.approx(theirs, abs=1e-5)
@@ -117,8 +117,8 @@ def test_what_others_need_is_made_at_the_seeds_they_need_and_no_more(cycle, tmp_
     study = Study("s", "?", [Trial("first", SASREC), Trial("second", replace(SASREC, dropout=0.1)), taught])
 
     def made(names: list[str]) -> list[tuple[str, int]]:
-        jobs = runner._Runner(study.only(names), [cycle], 2, tmp_path, Told(), "").missing().values()
-        return sorted((name, seed) for _, name, seed in jobs)
+        missing = jobs.Jobs(study.only(names), {"cycle": cycle}, 2, tmp_path).missing()
+        return sorted((name, seed) for _, name, seed in missing.values())
 
     needed = [("first", 0), ("second", 0), ("second", 1), ("taught", 0), ("taught", 1)]
     assert made(["taught"]) == needed

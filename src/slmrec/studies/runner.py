@@ -1,14 +1,9 @@
 """Run a study: every model once, on every data set, with every seed; what is there already is never done again.
 
-OUT holds `models/DATA/TRIAL-DIGEST/seed-K` (model folders), `measured/…` beside it (test ranks and metrics), and
-STUDY.json, rewritten after every model. The digest tells a trial's options, its data and what it was made from, so
-studies that share a model share its folder, and a changed option makes another one.
+What is made stays where `jobs.py` says; STUDY.json beside it is rewritten after every model.
 """
 
 import copy
-import hashlib
-import json
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -33,6 +28,7 @@ from slmrec.models.text import text_vectors
 from slmrec.models.width import widths
 from slmrec.pipeline import Monitor
 from slmrec.provenance import commit, in_words, machine
+from slmrec.studies.jobs import Job, Jobs
 from slmrec.studies.plan import Look, Study, Trial
 from slmrec.studies.pool import side_by_side
 from slmrec.studies.results import summary
@@ -41,9 +37,6 @@ from slmrec.training.cost import classic_cost, llm_cost
 from slmrec.training.ensemble_weights import ensemble_weights
 from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions, StudentOptions
 from slmrec.training.train import distill, distill_scores, train
-
-Job = tuple[str, str, int]
-"""What is made at once: a data set, a trial or look, and a seed."""
 
 
 def run_study(
@@ -83,7 +76,7 @@ def plan_study(study: Study, data_sets: Sequence[Dataset], seeds: int, out: Path
     if study.timed:
         plan_speeds(study, data_sets, Path(out), monitor)
         return
-    runner.plan(list(runner.missing().values()))
+    runner.plan(list(runner.jobs.missing().values()))
 
 
 class _Runner:
@@ -104,8 +97,9 @@ class _Runner:
                     f"no item of {data.name} has a text, which '{wanting[0]}' needs; prepare it with items' texts, or "
                     "choose other models by --model"
                 )
-        self.study, self.seeds, self.out, self.monitor = study, seeds, out, monitor
+        self.study, self.seeds, self.monitor = study, seeds, monitor
         self.data_sets = {data.name: data for data in data_sets}
+        self.jobs = Jobs(study, self.data_sets, seeds, out)
         self.command = command
         self.alone = True
         """Whether no other model is made at the same time, so that times mean something."""
@@ -113,7 +107,7 @@ class _Runner:
 
     def run(self) -> Path:
         """Everything that is missing, seed by seed, so that a study cut short has whole seeds."""
-        jobs = list(self.missing().values())
+        jobs = list(self.jobs.missing().values())
         self.plan(jobs)
         for number, job in enumerate(jobs, 1):
             self.monitor.stage(number, len(jobs), _title(job))
@@ -125,13 +119,14 @@ class _Runner:
 
     def run_side_by_side(self, processes: int) -> Path:
         """The same in several processes, each as soon as what it needs is there."""
-        jobs = self.missing()
+        jobs = self.jobs.missing()
         self.plan(list(jobs.values()))
         for data in self.data_sets.values():
             for source in {text for trial in self.study.trials if (text := _item_text(trial))}:
                 text_vectors(data.catalogue, source)  # kept from now on, so that no process makes them
         needs = {
-            job: [jobs[path] for path in map(self._place_of, self._needs(job)) if path in jobs] for job in jobs.values()
+            job: [jobs[path] for path in map(self.jobs.done, self.jobs.needs(job)) if path in jobs]
+            for job in jobs.values()
         }
         started: dict[Job, float] = {}
         title = f"study {self.study.name}, {processes} models at once"
@@ -142,7 +137,7 @@ class _Runner:
 
         def ended(job: Job) -> None:
             self.monitor.say(f"{_title(job)}: {time.monotonic() - started.pop(job):.0f} s")
-            self.monitor.progress(len(jobs) - len(self.missing()), len(jobs), "")
+            self.monitor.progress(len(jobs) - len(self.jobs.missing()), len(jobs), "")
 
         worker = copy.copy(self)
         worker.monitor, worker.alone = _Nobody(), False
@@ -152,99 +147,18 @@ class _Runner:
             self._write()
         return self.result
 
-    # -- what there is ----------------------------------------------------------------------------------------
-
-    def _named(self, name: str) -> Trial | Look:
-        return next(what for what in self.study.models if what.name == name)
-
-    def _seeds(self, what: Trial | Look) -> range:
-        return range(1 if isinstance(what, Look) and what.seedless else self.seeds)
-
-    def missing(self) -> dict[Path, Job]:
-        """What has still to be made, what others need before them, by the file that will say that it is done."""
-        found: dict[Path, Job] = {}
-
-        def add(job: Job) -> None:
-            path = self._place_of(job)
-            if path in found or path.exists():
-                return
-            for need in self._needs(job):
-                add(need)
-            found[path] = job
-
-        for job in self.asked():
-            add(job)
-        return found
-
-    def asked(self) -> list[Job]:
-        """What the study is about, there already or not: seed by seed, and without what is made for others alone."""
-        models = [what for what in self.study.models if what.name not in self.study.helpers]
-        return [
-            (name, what.name, seed)
-            for seed in range(self.seeds)
-            for name in self.data_sets
-            for what in models
-            if seed in self._seeds(what)
-        ]
-
-    def _needs(self, job: Job) -> list[Job]:
-        """What a job is made from."""
-        data, name, seed = job
-        what = self._named(name)
-        needed = (self._needed(need, seed) for need in (what.of if isinstance(what, Look) else what.needs))
-        return [(data, trial.name, own) for trial, own in needed]
-
-    def _place_of(self, job: Job) -> Path:
-        data, name, seed = job
-        return self._measured(self.data_sets[data], self._named(name), seed)
-
-    def _needed(self, need: str, seed: int) -> tuple[Trial, int]:
-        """The trial and seed that "name" or "name@2" means for a model of ``seed``."""
-        name, _, fixed = need.partition("@")
-        return self.study.trial(name), int(fixed) if fixed else seed
-
-    def _digest(self, data: Dataset, what: Trial | Look) -> str:
-        """Names all that a model depends on but its seed.
-
-        What is off (none, zero, false, empty) is not named: an option that is added later and is off leaves the names
-        of what was trained before as they are.
-        """
-
-        def named(need: str) -> str:
-            name, at, seed = need.partition("@")
-            return self._digest(data, self.study.trial(name)) + at + seed
-
-        told: dict[str, Any] = {**asdict(what), "name": ""}
-        if isinstance(what, Look):
-            told["of"] = [named(one) for one in what.of]
-        else:
-            told |= {"kind": type(what.options).__name__, "data": data.fingerprint}
-            told |= {"items": what.items and named(what.items), "teachers": [named(one) for one in what.teachers]}
-        return hashlib.sha256(json.dumps(_named(told), sort_keys=True).encode()).hexdigest()[:10]
-
-    def _place(self, data: Dataset, what: Trial | Look, seed: int) -> Path:
-        kind = "look" if isinstance(what, Look) else what.kind.lower()
-        return Path(_plain(data.name)) / f"{kind}-{self._digest(data, what)}" / f"seed-{seed}"
-
-    def _folder(self, data: Dataset, trial: Trial, seed: int) -> Path:
-        return self.out / "models" / self._place(data, trial, seed)
-
-    def _measured(self, data: Dataset, what: Trial | Look, seed: int) -> Path:
-        """The file whose being there says that a model is done."""
-        return (self.out / "measured" / self._place(data, what, seed)).with_suffix(".json")
-
     # -- making it --------------------------------------------------------------------------------------------
 
     def _make(self, job: Job) -> None:
         name, what, seed = job
-        data, model = self.data_sets[name], self._named(what)
+        data, model = self.data_sets[name], self.jobs.named(what)
         if isinstance(model, Trial):
             self._trial(data, model, seed)
         else:
             self._look(data, model, seed)
 
     def _trial(self, data: Dataset, trial: Trial, seed: int) -> None:
-        folder = self._folder(data, trial, seed)
+        folder = self.jobs.folder(data, trial, seed)
         trained = (folder / "config.json").exists()  # but cut off before it was measured
         model = nn.Module.to(load(folder), device_of()) if trained else self._train(data, trial, seed, folder)
         training = read_json(folder / "training.json", "model folder")
@@ -275,7 +189,7 @@ class _Runner:
         return distill(teacher, data, folder, options, trial.distillation, items, progress)
 
     def _load(self, data: Dataset, need: str, seed: int) -> Recommender:
-        return load(self._folder(data, *self._needed(need, seed)))
+        return load(self.jobs.folder(data, *self.jobs.needed(need, seed)))
 
     def _look(self, data: Dataset, look: Look, seed: int) -> None:
         where = device_of(look.precision)
@@ -302,7 +216,7 @@ class _Runner:
         latency = None
         if self.alone and isinstance(model, Recommender):
             latency = asdict(request_latency(model, data))
-        path = self._measured(data, what, seed)
+        path = self.jobs.measured(data, what, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(ranks_frame(evaluation, data), path.with_suffix(".parquet"))
         told = {**told, "kind": model.kind, "layers": getattr(model, "num_layers", None), "latency": latency}
@@ -314,10 +228,10 @@ class _Runner:
     def plan(self, jobs: Sequence[Job]) -> None:
         """Say what will be done and how long it takes, before it costs anything."""
         self.monitor.say(f"study {self.study.name}: {self.study.question}")
-        self.monitor.say(f"{len(self.asked())} results; to be made, with what they need: {len(jobs)}")
+        self.monitor.say(f"{len(self.jobs.asked())} results; to be made, with what they need: {len(jobs)}")
         seconds: dict[tuple[str, str], list[float]] = {}
         for job in jobs:
-            if isinstance(self._named(job[1]), Trial):
+            if isinstance(self.jobs.named(job[1]), Trial):
                 seconds.setdefault(job[:2], []).append(self._seconds(job))
         for (where, name), each in seconds.items():
             self.monitor.say(f"  {where}: {name}, {len(each)} × {each[0] / 60:.1f} min")
@@ -328,10 +242,10 @@ class _Runner:
 
     def _seconds(self, job: Job) -> float:
         """Of a training by itself: what other seeds of it took, or else an estimate. A look costs next to nothing."""
-        data, trial = self.data_sets[job[0]], self._named(job[1])
+        data, trial = self.data_sets[job[0]], self.jobs.named(job[1])
         if isinstance(trial, Look):
             return 0.0
-        done = [self._measured(data, trial, seed) for seed in range(self.seeds)]
+        done = [self.jobs.measured(data, trial, seed) for seed in range(self.seeds)]
         taken = [read_json(path, "study")["training"]["seconds"] for path in done if path.exists()]
         if taken:
             return sum(taken) / len(taken)
@@ -358,8 +272,8 @@ class _Runner:
         ranks: dict[str, list[pl.DataFrame]] = {}
         for data in self.data_sets.values():
             for what in self.study.models:
-                for seed in self._seeds(what):
-                    path = self._measured(data, what, seed)
+                for seed in self.jobs.seeds_of(what):
+                    path = self.jobs.measured(data, what, seed)
                     if path.exists():
                         found.setdefault(data.name, []).append(read_json(path, "study") | {"model": what.name})
                         frame = pl.read_parquet(path.with_suffix(".parquet"))
@@ -389,13 +303,6 @@ def _title(job: Job) -> str:
 
 def _item_text(trial: Trial) -> str:
     return getattr(trial.options, "item_text", "")
-
-
-def _named(value: Any) -> Any:
-    """Dictionaries without what is off, at every depth."""
-    if not isinstance(value, dict):
-        return value
-    return {key: _named(item) for key, item in value.items() if item}
 
 
 def _changed(model: Recommender, look: Look, data: Dataset) -> Recommender:
@@ -436,8 +343,3 @@ def _estimate(data: Dataset, options: Any, teacher_layers: int | None, blocks: i
 def _blocks(trial: Trial) -> int:
     distillation = trial.distillation
     return distillation.blocks if distillation and distillation.form != "scores" and distillation.lambda3 else 1
-
-
-def _plain(name: str) -> str:
-    """A name that every file system takes."""
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-") or "model"
