@@ -122,7 +122,7 @@ def test_a_fault_is_told_as_one_and_logged_without_what_was_sent(house, monkeypa
         raise KeyError("history of secret-user")
 
     with house.open() as client:
-        monkeypatch.setattr("slmrec.serving.app.recommend", broken)
+        monkeypatch.setattr("slmrec.serving.service.recommend", broken)
         response = client.post("/recommend", json={"history": ["001"]})
         assert (response.status_code, error(response)) == (500, "fault")
     logged = [json.loads(line) for line in capsys.readouterr().err.splitlines()]

@@ -9,7 +9,7 @@ def test_its_files_are_sent_and_no_others(house, tmp_path, monkeypatch):
     (page / "index.html").write_text("<h1>Hello</h1>")
     (page / "deep" / "app.js").write_text("1")
     (page.parent / "secret.txt").write_text("no")
-    monkeypatch.setattr("slmrec.serving.app.files", lambda name: page.parent)
+    monkeypatch.setattr("slmrec.serving.routes.page.files", lambda name: page.parent)
     with house.open(api_key="key") as client:  # they need no key
         for path, text, kind in (
             ("/", "<h1>Hello</h1>", "text/html"),
@@ -29,7 +29,7 @@ def test_its_files_are_sent_and_no_others(house, tmp_path, monkeypatch):
 
 
 def test_without_a_page_the_server_says_what_it_is(house, tmp_path, monkeypatch):
-    monkeypatch.setattr("slmrec.serving.app.files", lambda name: tmp_path / "nothing")
+    monkeypatch.setattr("slmrec.serving.routes.page.files", lambda name: tmp_path / "nothing")
     with house.open() as client:
         response = client.get("/")
         assert (response.status_code, response.headers["content-type"]) == (200, "text/plain; charset=utf-8")
