@@ -49,9 +49,12 @@ def save_decoder(config: transformers.PretrainedConfig, folder: Path) -> PreTrai
 
     torch.manual_seed(0)
     model = AutoModel.from_config(config)
-    for parameter in model.parameters():  # the default 0.02 leaves every layer close to doing nothing
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.2)
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    for parameter in matrices:  # the default 0.02 leaves every layer close to doing nothing
+        torch.nn.init.normal_(parameter, std=0.2)
+    for parameter in model.parameters():  # biases of zero and norms of one would hide that one is left out
+        if parameter.ndim == 1:
+            parameter.data += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(folder)
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
