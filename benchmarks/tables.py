@@ -84,6 +84,16 @@ def sasrec_table(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def sessions_table(result: dict[str, Any]) -> list[str]:
+    """Session-based recommendation, ours among the published, worst first."""
+    lines = ["| model | P@20 | MRR@20 | |", "|---|---|---|---|"]
+    rows = [(name, told, "published") for name, told in result["published"].items()]
+    rows += [(name, told, "ours") for name, told in result.items() if name != "published"]
+    for name, told, whose in sorted(rows, key=lambda row: row[1]["MRR@20"]):
+        lines.append(f"| {name.replace('_', '-')} | {100 * told['HR@20']:.2f} | {100 * told['MRR@20']:.2f} | {whose} |")
+    return lines
+
+
 def read(name: str) -> dict[str, Any] | None:
     """A result, None while it is not there."""
     path = RESULTS / f"{name}.json"
@@ -110,6 +120,13 @@ def results_page() -> str:
     if result := read("sasrec"):
         lines += ["## SASRec on the published Amazon splits", "", *sasrec_table(result), ""]
         lines += ["Full ranking, seen items masked, full softmax, 2 blocks, 50 items.", ""]
+    if result := read("sessions"):
+        lines += ["## YooChoose 1/64, by the session papers' protocol", "", *sessions_table(result), ""]
+        lines += [
+            "Every prefix of every test session (55,898), all items, seen ones not masked, in percent; one seed; "
+            "published figures as in SR-GNN's paper. `python benchmarks/sessions.py SOURCE --kind KIND`.",
+            "",
+        ]
     if result := read("prepare"):
         lines += [
             "## Preparation",
