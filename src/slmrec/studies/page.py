@@ -208,7 +208,16 @@ def _along(axes: Axes, models: Mapping[str, Any], axis: Mapping[str, float], tit
             beside.append((levels[-1], series, colour))
             continue
         for name, level in zip(names, levels, strict=True):
-            axes.annotate(name, (axis[name], level), (4, 4), textcoords="offset points", color=colour, fontsize=7)
+            last = axis[name] == max(axis.values())  # right of it stand the names of levels
+            axes.annotate(
+                name,
+                (axis[name], level),
+                (-4 if last else 4, 4),
+                textcoords="offset points",
+                ha="right" if last else "left",
+                color=colour,
+                fontsize=7,
+            )
     for name, model in models.items():
         if name not in axis:
             level, _, colour = _level(model)
