@@ -68,6 +68,32 @@ def test_a_run_cut_off_at_any_step_ends_with_the_weights_of_the_unbroken_one(cyc
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("left", ["", '{"epoch": 0.7'])
+def test_a_checkpoint_that_was_itself_cut_off_is_not_taken_up(cycle, tmp_path, monkeypatch, left):
+    monkeypatch.setattr(trainer_module, "SAVE_SECONDS", 0)
+    train_classic(cycle, sasrec(), tmp_path / "unbroken")
+
+    def cut(done, total, note):
+        if done == 4:
+            raise Cut
+
+    with pytest.raises(Cut):
+        train_classic(cycle, sasrec(), tmp_path / "broken", progress=cut)
+    (tmp_path / ".broken.work" / "checkpoint-3" / "trainer_state.json").write_text(left)
+    steps = []
+    train_classic(cycle, sasrec(), tmp_path / "broken", progress=lambda done, total, note: steps.append(done))
+    assert steps[0] == 3  # from the checkpoint before
+    assert_equal_weights(tmp_path / "unbroken", tmp_path / "broken")
+
+
+def test_a_training_cut_off_before_it_said_what_it_is_starts_afresh(cycle, tmp_path):
+    (tmp_path / ".m.work" / "checkpoint-1").mkdir(parents=True)
+    train_classic(cycle, sasrec(), tmp_path / "m")
+    train_classic(cycle, sasrec(), tmp_path / "other")
+    assert_equal_weights(tmp_path / "m", tmp_path / "other")
+    assert not (tmp_path / ".m.work").exists()
+
+
 def test_a_killed_process_resumes_to_the_same_weights(cycle, tmp_path):
     cycle.save(tmp_path / "data")
     script = f"""

@@ -372,10 +372,12 @@ def _train(
 
 def _claim(work: Path, job: dict[str, Any]) -> None:
     """Make the folder of a training in progress; what another job left there is thrown away."""
-    if work.exists() and read_json(work / "job.json", "training in progress") != _plain(job):
+    told = work / "job.json"
+    begun = read_json(told, "training in progress") if told.exists() else None  # cut off before it was written
+    if work.exists() and begun != _plain(job):
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
-    write_json(work / "job.json", _plain(job))
+    write_json(told, _plain(job))
 
 
 def _part(progress: Progress | None, start: float, end: float) -> Progress | None:

@@ -3,6 +3,7 @@
 Resume, gradient accumulation, mixed precision, TensorBoard, early stopping, DDP and FSDP come with it.
 """
 
+import json
 import math
 import time
 from collections import defaultdict
@@ -83,9 +84,17 @@ def fit(
 
 
 def last_checkpoint(work: Path) -> Path | None:
-    """The newest whole checkpoint; the trainer's state is the last file that a checkpoint gets."""
-    found = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
+    """The newest whole checkpoint; the trainer's state is the last file that one gets, and may be cut off itself."""
+    found = [path for path in work.glob("checkpoint-*") if _whole(path / "trainer_state.json")]
     return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def _whole(state: Path) -> bool:
+    try:
+        json.loads(state.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 class RecommenderTrainer(Trainer):
