@@ -3,6 +3,7 @@ all items, seen ones not masked, HR@20 (their P@20) and MRR@20.
 
     python benchmarks/sessions.py SOURCE [--kind sasrec] [--work FOLDER] [--result FILE] [--KIND.KEY VALUE …]
 
+Several kinds, as sasrec+sequential_rules, are tested together, all alike.
 The source has train and test sessions alone; preparation holds the last of the training sessions out for validation.
 They tell how many epochs are best, and the model that is tested is then trained on them too, for so many. What trains
 nothing counts them all at once.
@@ -20,7 +21,8 @@ from slmrec.data import Dataset, prepare_source
 from slmrec.data.split import SPLITS
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json
-from slmrec.models import load
+from slmrec.models import Recommender, load
+from slmrec.models.ensemble import Ensemble
 from slmrec.provenance import provenance
 from slmrec.recipe import load_recipe
 from slmrec.training.options import ClassicOptions, NeighboursOptions
@@ -47,21 +49,19 @@ def main() -> None:
     arguments, rest = parser.parse_known_args()
     keys = [key.removeprefix("--").replace("-", "_") for key in rest[::2]]
     recipe = load_recipe("default", dict(zip(keys, rest[1::2], strict=True)))
-    options = getattr(recipe, arguments.kind)
     data = prepare_source(arguments.source, preparation=replace(recipe.preparation, min_length=2))
-    told = {}
-    if not isinstance(options, NeighboursOptions):
-        options, told = searched(data, options, arguments.work / f"{arguments.kind}-searched")
-    folder = arguments.work / f"{arguments.kind}-final"
-    model = load(folder) if (folder / "config.json").exists() else train(everything(data), options, folder, None, tell)
+    models, told = [], {}
+    for kind in arguments.kind.split("+"):
+        model, told[kind] = final(data, getattr(recipe, kind), arguments.work / kind)
+        models.append(model)
+    model = models[0] if len(models) == 1 else Ensemble(models)
     evaluation = evaluate(model, data, "test", seen="kept")
     found = json.loads(arguments.result.read_text()) if arguments.result.exists() else {"published": PUBLISHED}
     found[arguments.kind] = {
         "cases": len(evaluation.ranks),
         "HR@20": evaluation.metrics["HR@20"],
         "MRR@20": mrr_at_20(evaluation.ranks),
-        **told,
-        "options": asdict(options),
+        "models": told,
         "provenance": provenance(),
     }
     write_json(arguments.result, found)
@@ -71,6 +71,18 @@ def main() -> None:
 def tell(done: int, total: int, note: str) -> None:
     """Progress on one line."""
     print(done, total, note, end="\r", flush=True)
+
+
+def final(
+    data: Dataset, options: ClassicOptions | NeighboursOptions, folder: Path
+) -> tuple[Recommender, dict[str, Any]]:
+    """A model of all training sessions, and how it came to be."""
+    told: dict[str, Any] = {"options": asdict(options)}
+    if not isinstance(options, NeighboursOptions):
+        options, found = searched(data, options, folder.with_name(f"{folder.name}-searched"))
+        told |= found
+    made = folder.with_name(f"{folder.name}-final")
+    return load(made) if (made / "config.json").exists() else train(everything(data), options, made, None, tell), told
 
 
 def searched(data: Dataset, options: ClassicOptions, folder: Path) -> tuple[ClassicOptions, dict[str, Any]]:
