@@ -64,6 +64,7 @@ def test_its_models_answer(run, capsys):
         (["--teacher.backbone", "no/such/decoder"], "backbone 'no/such/decoder' cannot be loaded"),
         (["--recipe", "defualt"], "there is no recipe 'defualt'"),
         (["--sasrec.training.batch-size", "0"], "batch_size is 0, but must be at least 1"),
+        (["--teacher.training.valid-users", "0"], "valid_users is 0, but must be at least 1"),
         (["--column", "user_id=visitor"], "visitor"),
         (["--format", "no-such"], "no-such"),
     ],

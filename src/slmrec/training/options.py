@@ -58,6 +58,8 @@ class TrainingOptions:
         for name in ("batch_size", "gradient_accumulation", "evaluate_every", "negatives"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        if self.valid_users is not None and self.valid_users < 1:
+            raise UserError(f"valid_users is {self.valid_users}, but must be at least 1")
         if self.epochs < 1 and self.max_steps < 1:
             raise UserError(f"epochs is {self.epochs} and max_steps {self.max_steps}: one must be at least 1")
         if self.batch_size % self.gradient_accumulation:
