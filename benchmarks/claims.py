@@ -70,7 +70,7 @@ CLAIMS = (
         "Four blocks are best (block study).", "blocks", (("4 blocks", "1 block"), ("4 blocks", "2 blocks")), "better"
     ),
     Claim(
-        "A deeper teacher is a worse one for 4 layers (ablation).",
+        "A deeper teacher is a worse one for 4 layers (ablation). Four blocks do not divide 30 layers; there are two.",
         "teachers",
         (("4 taught by 30", "4 taught by 8"), ("4 taught by 16", "4 taught by 8")),
         "worse",

@@ -10,6 +10,7 @@ nothing counts them all at once.
 """
 
 import argparse
+import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,8 +35,9 @@ PUBLISHED = {
     "NARM": {"HR@20": 0.6832, "MRR@20": 0.2863},
     "STAMP": {"HR@20": 0.6874, "MRR@20": 0.2967},
     "SR-GNN": {"HR@20": 0.7057, "MRR@20": 0.3094},
+    "SGNN-HN": {"MRR@20": 0.3261},
 }
-"""As SR-GNN's paper prints them."""
+"""As SR-GNN's paper prints them; the last is the best MRR@20 that we know of, by its own."""
 RESULT = Path(__file__).parent / "results" / "sessions.json"
 
 
@@ -52,7 +54,7 @@ def main() -> None:
     data = prepare_source(arguments.source, preparation=replace(recipe.preparation, min_length=2))
     models, told = [], {}
     for kind in arguments.kind.split("+"):
-        model, told[kind] = final(data, getattr(recipe, kind), arguments.work / kind)
+        model, told[kind] = final(data, getattr(recipe, kind), arguments.work)
         models.append(model)
     model = models[0] if len(models) == 1 else Ensemble(models)
     evaluation = evaluate(model, data, "test", seen="kept")
@@ -73,15 +75,14 @@ def tell(done: int, total: int, note: str) -> None:
     print(done, total, note, end="\r", flush=True)
 
 
-def final(
-    data: Dataset, options: ClassicOptions | NeighboursOptions, folder: Path
-) -> tuple[Recommender, dict[str, Any]]:
-    """A model of all training sessions, and how it came to be."""
+def final(data: Dataset, options: ClassicOptions | NeighboursOptions, work: Path) -> tuple[Recommender, dict[str, Any]]:
+    """A model of all training sessions, and how it came to be; other options have another folder."""
     told: dict[str, Any] = {"options": asdict(options)}
+    name = f"{type(options).__name__}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:10]}"
     if not isinstance(options, NeighboursOptions):
-        options, found = searched(data, options, folder.with_name(f"{folder.name}-searched"))
+        options, found = searched(data, options, work / f"{name}-searched")
         told |= found
-    made = folder.with_name(f"{folder.name}-final")
+    made = work / f"{name}-final"
     return load(made) if (made / "config.json").exists() else train(everything(data), options, made, None, tell), told
 
 

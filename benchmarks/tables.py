@@ -90,7 +90,8 @@ def sessions_table(result: dict[str, Any]) -> list[str]:
     rows = [(name, told, "published") for name, told in result["published"].items()]
     rows += [(name, told, "ours") for name, told in result.items() if name != "published"]
     for name, told, whose in sorted(rows, key=lambda row: row[1]["MRR@20"]):
-        lines.append(f"| {name.replace('_', '-')} | {100 * told['HR@20']:.2f} | {100 * told['MRR@20']:.2f} | {whose} |")
+        hits = f"{100 * told['HR@20']:.2f}" if "HR@20" in told else "–"
+        lines.append(f"| {name.replace('_', '-')} | {hits} | {100 * told['MRR@20']:.2f} | {whose} |")
     return lines
 
 
@@ -124,7 +125,8 @@ def results_page() -> str:
         lines += ["## YooChoose 1/64, by the session papers' protocol", "", *sessions_table(result), ""]
         lines += [
             "Every prefix of every test session (55,898), all items, seen ones not masked, in percent; one seed; "
-            "published figures as in SR-GNN's paper. `python benchmarks/sessions.py SOURCE --kind KIND`.",
+            "published figures as SR-GNN's paper prints them, SGNN-HN's by its own. "
+            "`python benchmarks/sessions.py SOURCE --kind KIND`.",
             "",
         ]
     if result := read("prepare"):
