@@ -1,4 +1,7 @@
-"""Is a deeper teacher a better one, and how shallow may its student be? The paper finds 32 layers worse than 8."""
+"""Is a deeper teacher a better one, and how shallow may its student be? The paper finds 32 layers worse than 8.
+
+Where the recipe's blocks do not divide both depths, there are fewer: a student of 4 follows one of 30 in two.
+"""
 
 from dataclasses import replace
 
