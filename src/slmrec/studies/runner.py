@@ -97,7 +97,7 @@ class _Runner:
                     f"no item of {data.name} has a text, which '{wanting[0]}' needs; prepare it with items' texts, or "
                     "choose other models by --model"
                 )
-        self.study, self.seeds, self.monitor = study, seeds, monitor
+        self.study, self.monitor = study, monitor
         self.data_sets = {data.name: data for data in data_sets}
         self.jobs = Jobs(study, self.data_sets, seeds, out)
         self.command = command
@@ -245,7 +245,7 @@ class _Runner:
         data, trial = self.data_sets[job[0]], self.jobs.named(job[1])
         if isinstance(trial, Look):
             return 0.0
-        done = [self.jobs.measured(data, trial, seed) for seed in range(self.seeds)]
+        done = [self.jobs.measured(data, trial, seed) for seed in self.jobs.seeds_of(trial)]
         taken = [read_json(path, "study")["training"]["seconds"] for path in done if path.exists()]
         if taken:
             return sum(taken) / len(taken)

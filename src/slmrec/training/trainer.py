@@ -3,7 +3,6 @@
 Resume, gradient accumulation, mixed precision, TensorBoard, early stopping, DDP and FSDP come with it.
 """
 
-import json
 import math
 import time
 from collections import defaultdict
@@ -20,7 +19,9 @@ from transformers.trainer_callback import ExportableState, PrinterCallback
 
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, LengthBatches, collate
+from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
+from slmrec.files import read_json
 from slmrec.models import Recommender
 from slmrec.training.modules import TrainingModule
 from slmrec.training.options import PATIENT_EPOCHS, TrainingOptions
@@ -91,8 +92,8 @@ def last_checkpoint(work: Path) -> Path | None:
 
 def _whole(state: Path) -> bool:
     try:
-        json.loads(state.read_text())
-    except (OSError, ValueError):
+        read_json(state, "checkpoint")
+    except UserError:
         return False
     return True
 
