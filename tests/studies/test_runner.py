@@ -31,12 +31,14 @@ class Told:
     def __init__(self) -> None:
         self.stages: list[str] = []
         self.said: list[str] = []
+        self.shares: list[float] = []
 
     def stage(self, number: int, total: int, title: str) -> None:
         self.stages.append(title)
 
     def progress(self, done: int, total: int, note: str) -> None:
         assert 0 <= done <= total
+        self.shares.append(done / total)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -188,6 +190,8 @@ def test_side_by_side_gives_what_one_after_another_gives(done, small, cycle, tmp
     told = Told()
     path = run_study(small, [cycle], 2, tmp_path, told, processes=2)
     assert sum(line.startswith("cycle: ") for line in told.said) == 9
+    assert told.shares == sorted(told.shares)
+    assert told.shares[-1] == 1
     result = json.loads(path.read_text())
     assert result["trials"] == alone["trials"]
     for name, model in alone["data"]["cycle"]["models"].items():

@@ -4,31 +4,41 @@ A small model leaves most of an accelerator idle, and two trainings on one core 
 """
 
 import heapq
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from graphlib import TopologicalSorter
 from multiprocessing.context import BaseContext
-from typing import TypeVar
+from multiprocessing.queues import SimpleQueue
+from typing import Any, TypeVar
 
 import torch
 
 Job = TypeVar("Job")
+Tell = Callable[[int, int], None]
+"""How a job tells how far it is: (done, total)."""
+EVERY = 1.0
+"""Seconds between news of a job, and between looks at them."""
 
 _work: Callable[..., None]
 """What a process of the pool does with a job."""
+_news: "SimpleQueue[Any]"
+"""Where it tells how far the job is."""
 
 
 def side_by_side(
     jobs: Mapping[Job, Collection[Job]],
     seconds: Mapping[Job, float],
     processes: int,
-    work: Callable[[Job], None],
+    work: Callable[[Job, Tell], None],
     began: Callable[[Job], None],
+    moved: Callable[[Job, float], None],
     ended: Callable[[Job], None],
 ) -> None:
     """Do jobs in several processes.
@@ -39,7 +49,8 @@ def side_by_side(
         processes: how many at once; they share the cores evenly.
         work: does a job, in another process: it and the jobs are pickled.
         began: told when a job begins, in this process.
-        ended: told when it is done, in this process.
+        moved: told there how far it is, as a share of what it is doing; it may do several things in turn.
+        ended: told there when it is done.
 
     Raises:
         Exception: the first that a job raises; what else is being done is stopped.
@@ -50,7 +61,9 @@ def side_by_side(
     ready: list[tuple[float, int, Job]] = []
     running: dict[Future[None], Job] = {}
     number = 0
-    with ProcessPoolExecutor(processes, _context(), initializer=_begin, initargs=(work, processes)) as pool:
+    context = _context()
+    news = context.SimpleQueue()
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(work, processes, news)) as pool:
         try:
             while order.is_active():
                 for job in order.get_ready():
@@ -60,7 +73,10 @@ def side_by_side(
                     job = heapq.heappop(ready)[2]
                     began(job)
                     running[pool.submit(_do, job)] = job
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                finished = wait(running, EVERY, FIRST_COMPLETED).done
+                while not news.empty():
+                    moved(*news.get())
+                for future in finished:
                     job = running.pop(future)
                     future.result()
                     ended(job)
@@ -92,9 +108,9 @@ def _context() -> BaseContext:
     return context
 
 
-def _begin(work: Callable[..., None], processes: int) -> None:
-    global _work
-    _work = work
+def _begin(work: Callable[..., None], processes: int, news: "SimpleQueue[Any]") -> None:
+    global _work, _news
+    _work, _news = work, news
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is for the process that started this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
@@ -110,4 +126,12 @@ def _end_with_parent() -> None:
 
 
 def _do(job: object) -> None:
-    _work(job)
+    told = -math.inf
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= EVERY:
+            told = time.monotonic()
+            _news.put((job, done / max(1, total)))
+
+    _work(job, tell)

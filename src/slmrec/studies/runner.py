@@ -30,7 +30,7 @@ from slmrec.pipeline import Monitor
 from slmrec.provenance import commit, in_words, machine
 from slmrec.studies.jobs import Job, Jobs
 from slmrec.studies.plan import Look, Study, Trial
-from slmrec.studies.pool import side_by_side
+from slmrec.studies.pool import Tell, side_by_side
 from slmrec.studies.results import summary
 from slmrec.studies.speeds import measure_speeds, plan_speeds
 from slmrec.training.cost import classic_cost, llm_cost
@@ -128,26 +128,38 @@ class _Runner:
             job: [jobs[path] for path in map(self.jobs.done, self.jobs.needs(job)) if path in jobs]
             for job in jobs.values()
         }
+        seconds = {job: self._seconds(job) for job in needs}
+        cost = {job: max(1, round(each)) for job, each in seconds.items()}  # looks take a little, too
         started: dict[Job, float] = {}
-        title = f"study {self.study.name}, {processes} models at once"
-        self.monitor.stage(1, 1, title)
+        share: dict[Job, float] = {}
+        self.monitor.stage(1, 1, f"study {self.study.name}, {processes} models at once")
 
         def began(job: Job) -> None:
-            started[job] = time.monotonic()
+            started[job], share[job] = time.monotonic(), 0.0
+
+        def moved(job: Job, now: float) -> None:
+            share[job] = max(share[job], now)  # its test starts again from nothing, and is short
+            note = "; ".join(f"{_title(job)} {share[job]:.0%}" for job in started)
+            self.monitor.progress(round(sum(cost[job] * share[job] for job in share)), sum(cost.values()), note)
 
         def ended(job: Job) -> None:
             self.monitor.say(f"{_title(job)}: {time.monotonic() - started.pop(job):.0f} s")
-            self.monitor.progress(len(jobs) - len(self.jobs.missing()), len(jobs), "")
+            moved(job, 1.0)
 
         worker = copy.copy(self)
-        worker.monitor, worker.alone = _Nobody(), False
+        worker.alone = False
+        del worker.monitor  # a terminal cannot be sent to another process
         try:
-            side_by_side(needs, {job: self._seconds(job) for job in needs}, processes, worker._make, began, ended)
+            side_by_side(needs, seconds, processes, worker._make_elsewhere, began, moved, ended)
         finally:
             self._write()
         return self.result
 
     # -- making it --------------------------------------------------------------------------------------------
+
+    def _make_elsewhere(self, job: Job, tell: Tell) -> None:
+        self.monitor = _Away(tell)
+        self._make(job)
 
     def _make(self, job: Job) -> None:
         name, what, seed = job
@@ -284,12 +296,16 @@ class _Runner:
         write_json(self.result, summary(self.study, list(self.data_sets.values()), found, frames, self.command))
 
 
-class _Nobody:
-    """A monitor for a process of its own, which nobody watches."""
+class _Away:
+    """A monitor in a process of its own: how far it is goes to the one that started it, and nothing else."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.tell = tell
 
     def stage(self, number: int, total: int, title: str) -> None: ...
 
-    def progress(self, done: int, total: int, note: str) -> None: ...
+    def progress(self, done: int, total: int, note: str) -> None:
+        self.tell(done, total)
 
     def remaining(self, seconds: float | None) -> None: ...
 
