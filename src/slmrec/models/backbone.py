@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
-from slmrec.data.sources import KNOWN, Report, fetch
+from slmrec.data.packages import Report
+from slmrec.data.sources import KNOWN, fetch
 from slmrec.errors import UserError
 from slmrec.files import read_json, whole_folder
 from slmrec.models.titles import mean_word_vectors

@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
 from slmrec.data import Catalogue
+from slmrec.data.packages import cache_folder
 from slmrec.data.parquet import read_parquet
-from slmrec.data.sources import cache_folder
 from slmrec.engine import like_lengths
 from slmrec.errors import UserError
 from slmrec.files import whole_file
