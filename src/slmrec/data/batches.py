@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from slmrec.data.catalogue import PADDING
 from slmrec.data.dataset import Dataset
+from slmrec.runtime.catalogue import PADDING
 
 IGNORED = -100
 """Label of a position without a target; transformers counts the others."""

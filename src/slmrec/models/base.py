@@ -148,11 +148,7 @@ class Recommender(PreTrainedModel):
             if len(row) == 0:
                 why = "none of its items is known" if len(history) else "it is empty"
                 raise UserError(f"the history of user {user} cannot be used: {why}; give at least one known item")
-        allowed = None
-        if allow is not None or deny is not None:
-            competing = self.catalogue.index(allow) if allow is not None else np.arange(1, len(self.catalogue) + 1)
-            denied = self.catalogue.index(deny) if deny is not None else ()
-            allowed = np.setdiff1d(competing, denied) - 1
+        allowed = self.catalogue.competing(allow, deny)
         scores, columns = self.top_k(rows, k, exclude_seen=exclude_seen, allowed=allowed)
         return recommendations(pl.Series(list(user_ids)), self.catalogue, scores, columns)
 

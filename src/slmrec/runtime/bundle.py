@@ -135,12 +135,7 @@ class Bundle:
                 why = "none of its items is known" if len(history) else "it is empty"
                 raise UserError(f"the history of user {user} cannot be used: {why}; give at least one known item")
             rows.append(row)
-        allowed = None
-        if allow is not None or deny is not None:
-            everything = np.arange(1, len(items.catalogue) + 1)
-            competing = items.catalogue.index(allow) if allow is not None else everything
-            denied = items.catalogue.index(deny) if deny is not None else ()
-            allowed = np.setdiff1d(competing, denied) - 1
+        allowed = items.catalogue.competing(allow, deny)
         scores, columns = self._top_k(items, rows, k, exclude_seen, allowed)
         return _lists(items.catalogue, scores, columns)
 
