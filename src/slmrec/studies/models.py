@@ -88,6 +88,7 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by all, longer", best),
         ("LLM taught by classics", "LLM + text"),
         ("LLM taught by all", "LLM + text"),
+        ("LLM taught by all, longer", "LLM + text"),
         ("LLM taught by all, longer", "LLM + text, longer"),
         ("LLM taught by classics", "SASRec taught by classics"),
         ("LLM taught by all", "SASRec taught by all"),
