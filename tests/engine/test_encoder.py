@@ -199,6 +199,16 @@ class TestReducedPrecision:
         assert 0 < (reduced - exact).norm() < bound * exact.norm()
         assert model.use_precision("fp32").encode(histories).equal(exact)
 
+    @pytest.mark.parametrize(
+        ("precision", "layer"),
+        # Seven maps of 7,680 weights and 224 outputs; no more than 64 inputs, so one group of int4 an output.
+        [("fp32", 4 * 7680), ("bf16", 2 * 7680), ("int8", 7680 + 4 * 224), ("int4", 7680 // 2 + 4 * 224)],
+    )
+    def test_weights_take_fewer_bytes(self, llama, cycle, precision, layer):
+        model = build(cycle, llama, prompt_before=BEFORE)
+        rest = 4 * model.parameter_counts()["without_vocabulary"] - model.num_layers * 4 * 7680
+        assert model.use_precision(precision).weight_bytes() == rest + model.num_layers * layer
+
     def test_wrong_ones_are_refused(self, model, cycle, tmp_path):
         from ..conftest import DECODERS, save_decoder
 

@@ -74,6 +74,7 @@ def test_training_changes_what_it_may_and_the_folder_gives_it_back(residual, lor
     assert counts["total"] - counts["without_vocabulary"] == 40 * 32
     int8 = again.use_precision("int8").score(HISTORIES)
     assert not torch.equal(int8, model.score(HISTORIES))
+    assert again.weight_bytes() < model.weight_bytes() == 4 * model.parameter_counts()["without_vocabulary"]
 
 
 def test_it_begins_near_the_classic_model_and_only_adds(cycle, llama, classic):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from slmrec.studies.page import _plot
+from slmrec.studies.page import _models, _plot
 
 
 def plotted(axis, levels, *, timed=True):
@@ -52,3 +52,21 @@ def test_what_was_not_timed_is_not_drawn_against_time():
     texts = plotted({}, models, timed=False)
     assert {"one", "two"} <= set(texts)
     assert not any("ms" in text for text in texts)
+
+
+def test_what_no_model_was_asked_for_has_no_column():
+    model = {
+        "parameters": {"without_vocabulary": 1_000},
+        "target_count": {},
+        "mean": {"NDCG@10": 0.1, "HR@10": 0.2},
+        "sd": None,
+        "seeds": {"0": {"NDCG@10": 0.1, "HR@10": 0.2}},
+    }
+    head, line, row = _models({"models": {"one": model}})
+    assert "parameters held" in head
+    assert not any(column in head for column in ("MB", "ms", "training"))
+    assert head.count("|") == line.count("|") == row.count("|")
+    other = model | {"weight_bytes": 4_000_000, "seeds": {"0": model["seeds"]["0"] | {"training_seconds": 7}}}
+    head, _, *rows = _models({"models": {"one": model, "other": other}})
+    assert "weights, MB | training, s |" in head
+    assert [row.split(" | ")[-2:] for row in rows] == [["–", "– |"], ["4.0", "7 |"]]

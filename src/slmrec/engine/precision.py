@@ -40,6 +40,20 @@ def device_of(precision: Precision = "fp32") -> torch.device:
     return accelerator or torch.device("cpu")
 
 
+def stored_bytes(weight: Tensor, precision: Precision) -> int:
+    """Bytes that a linear map's (outputs, inputs) weights take in a precision, with what they are scaled by."""
+    outputs, inputs = weight.shape
+    match precision:
+        case "fp32":
+            return 4 * outputs * inputs
+        case "bf16":
+            return 2 * outputs * inputs
+        case "int8":
+            return outputs * inputs + 4 * outputs
+        case "int4":
+            return outputs * -(-inputs // 2) + 4 * outputs * -(-inputs // GROUP)
+
+
 def linears(modules: Sequence[nn.Linear], precision: Precision) -> Linears:
     """Linear maps of one input in the named precision.
 

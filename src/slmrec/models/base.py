@@ -253,6 +253,10 @@ class Recommender(PreTrainedModel):
             "trained": sum(p.numel() for p in self.parameters() if p.requires_grad) if trained is None else trained,
         }
 
+    def weight_bytes(self) -> int:
+        """Bytes of the weights in the precision that they are computed with, see `use_precision`."""
+        return sum(p.numel() * p.element_size() for p in self.parameters())
+
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, facts: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> None:

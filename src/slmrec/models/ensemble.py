@@ -59,6 +59,10 @@ class Ensemble:
         counts = [member.parameter_counts() for member in self.members]
         return {name: sum(count[name] for count in counts) for name in counts[0]}
 
+    def weight_bytes(self) -> int:
+        """The members' together."""
+        return sum(member.weight_bytes() for member in self.members)
+
     def _sum(self, scores_of: Callable[[Recommender], Tensor]) -> Tensor:
         asked = [(member, weight) for member, weight in zip(self.members, self.weights, strict=True) if weight]
         (first, weight), *others = asked

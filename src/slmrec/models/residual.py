@@ -141,6 +141,9 @@ class Residual(DotProductRecommender):
         self.llm.use_precision(precision)
         return self
 
+    def weight_bytes(self) -> int:
+        return self.llm.weight_bytes() + self.classic.weight_bytes() + self.gate.element_size()
+
     def vocabulary_parameters(self) -> int:
         return self.llm.vocabulary_parameters()
 

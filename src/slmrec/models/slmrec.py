@@ -28,6 +28,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from slmrec.engine import Encoder, Precision, check_precision
 from slmrec.engine.encoder import with_text_after
+from slmrec.engine.precision import stored_bytes
 from slmrec.errors import UserError
 from slmrec.models.backbone import Pretrained, build_backbone, choose_layers, final_norm_name, load_pretrained
 from slmrec.models.base import RecommenderConfig
@@ -207,6 +208,11 @@ class SLMRec(DotProductRecommender):
 
     def _encode(self, histories: Sequence[np.ndarray]) -> Tensor:
         return self.encoder.encode(histories)
+
+    def weight_bytes(self) -> int:
+        rounded = [module.weight for module in self.backbone.modules() if isinstance(module, nn.Linear)]
+        spared = sum(p.numel() * p.element_size() - stored_bytes(p, self.precision) for p in rounded)
+        return super().weight_bytes() - spared
 
     def vocabulary_parameters(self) -> int:
         return self.config.backbone_vocabulary

@@ -73,26 +73,39 @@ def _page(result: Mapping[str, Any], plots: Mapping[str, str]) -> str:
 
 
 def _models(data: Mapping[str, Any]) -> list[str]:
-    lines = [
-        "| model | seeds | NDCG@10 | HR@10 | NDCG@10 by the item's training interactions: 0 / 1-5 / 6-20 / more | "
-        "parameters held | one request, ms | training, s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    """A row a model, the best first; what no model was asked for has no column."""
+    heads = (
+        "model",
+        "seeds",
+        "NDCG@10",
+        "HR@10",
+        "NDCG@10 by the item's training interactions: 0 / 1-5 / 6-20 / more",
+        "parameters held",
+        "weights, MB",
+        "one request, ms",
+        "training, s",
+    )
+    rows = []
     for name, model in sorted(data["models"].items(), key=lambda entry: -entry[1]["mean"]["NDCG@10"]):
         seeds = list(model["seeds"].values())
         seconds = [seed["training_seconds"] for seed in seeds if "training_seconds" in seed]
-        cells = [
-            name,
-            str(len(seeds)),
-            _spread(model, "NDCG@10"),
-            _spread(model, "HR@10"),
-            " / ".join(_strata(model["target_count"])),
-            f"{model['parameters']['without_vocabulary']:,}",
-            f"{model['mean']['request_ms']:.2f}" if "request_ms" in model["mean"] else "–",
-            f"{sum(seconds) / len(seconds):,.0f}" if seconds else "–",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        rows.append(
+            (
+                name,
+                str(len(seeds)),
+                _spread(model, "NDCG@10"),
+                _spread(model, "HR@10"),
+                " / ".join(_strata(model["target_count"])),
+                f"{model['parameters']['without_vocabulary']:,}",
+                f"{model['weight_bytes'] / 1e6:.1f}" if model.get("weight_bytes") else "–",
+                f"{model['mean']['request_ms']:.2f}" if "request_ms" in model["mean"] else "–",
+                f"{sum(seconds) / len(seconds):,.0f}" if seconds else "–",
+            )
+        )
+    columns = [column for column in zip(heads, *rows, strict=True) if set(column[1:]) != {"–"}]
+    head, *body = zip(*columns, strict=True)
+    told, *lines = (f"| {' | '.join(row)} |" for row in (head, *body))
+    return [told, f"|{'---|' * len(head)}", *lines]
 
 
 def _weights(data: Mapping[str, Any]) -> list[str]:

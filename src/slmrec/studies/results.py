@@ -79,6 +79,7 @@ def _model(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "kind": seeds[0]["kind"],
         "layers": seeds[0]["layers"],
         "parameters": seeds[0]["parameters"],
+        "weight_bytes": seeds[0].get("weight_bytes"),
         "cases": seeds[0]["cases"],
         "cold_targets": seeds[0]["cold_targets"],
         "commits": sorted({entry["commit"] for entry in seeds if entry.get("commit")}),

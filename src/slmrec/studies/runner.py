@@ -232,6 +232,7 @@ class _Runner:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(ranks_frame(evaluation, data), path.with_suffix(".parquet"))
         told = {**told, "kind": model.kind, "layers": getattr(model, "num_layers", None), "latency": latency}
+        told["weight_bytes"] = model.weight_bytes()
         told |= {"model_seed": seed, "commit": commit(), "machine": in_words(machine())}
         write_json(path, {**evaluation.to_json(), **told})
 
