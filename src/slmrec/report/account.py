@@ -126,4 +126,7 @@ def _training(options: Mapping[str, Any]) -> str:
     training = options["training"]
     steps, epochs, loss = training["max_steps"], training["epochs"], LOSSES[training["loss"]]
     length = f"{steps} steps" if steps > 0 else f"up to {epochs} epochs"
-    return f"{length} of {loss}, batch {training['batch_size']}, learning rate {training['learning_rate']:g}"
+    batch = f"batch {training['batch_size']}"
+    if training.get("batch_positions"):
+        batch += f" or about {training['batch_positions']} positions"
+    return f"{length} of {loss}, {batch}, learning rate {training['learning_rate']:g}"

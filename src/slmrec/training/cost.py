@@ -93,7 +93,7 @@ def llm_cost(
     lengths = [len(text.split()) + 2 if text else 0 for text in (options.prompt_before, options.prompt_after)]
     examples = training_examples(data, options.max_length, "every-position" if every else "last-position")
 
-    training = options.training
+    training = options.training.filled([len(example.inputs) for example in examples])
     alike = replace(options, layers=1, training=TrainingOptions())
     key = (data.fingerprint, alike, config.to_json_string(), training.batch_size, training.loss, training.precision)
     if key not in _probed:  # a teacher and its students share what a layer costs
@@ -102,16 +102,14 @@ def llm_cost(
         _probed[key] = (first, second)
     one, two = _probed[key]
     probe = one.deeper(two, options.layers)
-    cost = _cost(probe, data, examples, options.training, lengths[1])
+    cost = _cost(probe, data, examples, training, lengths[1])
     targets = sum(len(example.targets) for example in examples)
-    heads = (
-        (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * expected_epochs(options.training, len(examples))
-    )
+    heads = (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * expected_epochs(training, len(examples))
     if not teacher_layers:
         return replace(cost, seconds=cost.seconds + heads)
     deep = one.deeper(two, teacher_layers)
     if online:
-        beside = _cost(replace(deep, ranking=0.0), data, examples, options.training, lengths[1])
+        beside = _cost(replace(deep, ranking=0.0), data, examples, training, lengths[1])
         held = beside.gigabytes - _held_now() / 1e9
         return replace(cost, seconds=cost.seconds + heads + beside.seconds, gigabytes=cost.gigabytes + held)
     tokens = sum(len(example.inputs) + lengths[1] for example in examples)
@@ -122,7 +120,8 @@ def classic_cost(data: Dataset, options: ClassicOptions) -> Cost:
     """Cost of training a classic neural model."""
     examples = training_examples(data, options.max_length, "every-position")
     model = build_classic(data, options, None)  # without the items' text, which costs little beside the rest
-    return _cost(_probe(model, data, examples, options.training), data, examples, options.training, 0)
+    training = options.training.filled([len(example.inputs) for example in examples])
+    return _cost(_probe(model, data, examples, training), data, examples, training, 0)
 
 
 def _build(data: Dataset, options: LLMOptions, config: PretrainedConfig, layers: int, prompts: list[int]) -> SLMRec:

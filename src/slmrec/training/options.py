@@ -1,5 +1,6 @@
 """How a model is trained: one frozen dataclass, the only home of these defaults."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ class TrainingOptions:
     """Optimiser steps after which training ends, whatever the epochs; -1 for no limit."""
     batch_size: int = 128
     """Sequences an optimiser step on one device; gradient accumulation splits it into smaller pieces."""
+    batch_positions: int = 0
+    """Positions a step should have: where histories are short, a step takes as many times `batch_size` as come nearest
+    to it. An LLM's step costs much that does not depend on how little is in it."""
     gradient_accumulation: int = 1
     """Pieces a batch is computed in; same gradients, less memory."""
     learning_rate: float = 1e-3
@@ -58,6 +62,8 @@ class TrainingOptions:
         for name in ("batch_size", "gradient_accumulation", "evaluate_every", "negatives"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        if self.batch_positions < 0:
+            raise UserError(f"batch_positions is {self.batch_positions}, but must be at least 0")
         if self.valid_users is not None and self.valid_users < 1:
             raise UserError(f"valid_users is {self.valid_users}, but must be at least 1")
         if self.epochs < 1 and self.max_steps < 1:
@@ -71,6 +77,12 @@ class TrainingOptions:
             raise UserError(f"gbce_t is {self.gbce_t}, but must lie between 0 and 1")
         if self.logq and self.loss != "sampled-softmax":
             raise UserError(f"logq corrects sampled-softmax, but the loss is {self.loss}; drop one of the two")
+
+    def filled(self, lengths: Sequence[int]) -> "TrainingOptions":
+        """With the batch size that `batch_positions` asks for, given the training sequences' lengths."""
+        once = self.batch_size * sum(lengths) / max(1, len(lengths))
+        times = max(1, round(self.batch_positions / once)) if once else 1
+        return replace(self, batch_size=times * self.batch_size, batch_positions=0)
 
 
 def _patient(epochs: int = 100, patience: int = 5) -> TrainingOptions:

@@ -43,7 +43,8 @@ def training_speed(module: TrainingModule, examples: Sequence[Example], options:
     A `Distillation` is timed with its teacher's states at hand, as it reads them from disk, and the teacher apart.
     """
     module.to(device_of()).train()
-    positions = sum(len(example.inputs) for example in examples)
+    lengths = [len(example.inputs) for example in examples]
+    options, positions = options.filled(lengths), sum(lengths)
     batches = some_batches(examples, options)
     once = 0.0
     if isinstance(module, Distillation):

@@ -80,7 +80,7 @@ def fit(
         steps=state.global_step,
         best_epoch=round(best / trainer.steps_per_epoch, 2),
         log=_rows(state.log_history),
-        options=dict(vars(options)),
+        options=dict(vars(trainer.options)),
     )
 
 
@@ -110,9 +110,9 @@ class RecommenderTrainer(Trainer):
         work: Path,
         progress: Progress | None = None,
     ) -> None:
-        self.options = options
-        self.valid_data = data
         self.lengths = [len(example.inputs) for example in examples]
+        self.options = options = options.filled(self.lengths)
+        self.valid_data = data
         self.steps_per_epoch = math.ceil(len(examples) / options.batch_size)
         self.has_valid = len(data.cases("valid").users) > 0
         self.parts: dict[str, list[Tensor]] = defaultdict(list)
