@@ -1,5 +1,6 @@
 """Training: a resumed run equals an unbroken one, accumulated gradients equal whole ones, and models do learn."""
 
+import json
 import os
 import signal
 import subprocess
@@ -159,6 +160,17 @@ def test_accumulated_pieces_take_the_step_of_the_whole_batch(cycle, tmp_path, pi
         torch.testing.assert_close(steps[1][name], steps[0][name], rtol=1e-3, atol=1e-5, msg=name)
 
 
+def test_a_filled_batch_is_a_batch_of_so_many(cycle, tmp_path):
+    lengths = [len(example.inputs) for example in training_examples(cycle, 8, "every-position")]
+    positions = round(3 * 4 * sum(lengths) / len(lengths))
+    train_classic(cycle, sasrec(batch_size=4, batch_positions=positions, epochs=2), tmp_path / "filled")
+    train_classic(cycle, sasrec(batch_size=12, epochs=2), tmp_path / "plain")
+    assert_equal_weights(tmp_path / "filled", tmp_path / "plain")
+    told = json.loads((tmp_path / "filled" / "training.json").read_text())
+    assert told["options"]["batch_size"] == 12
+    assert told["steps"] == 2 * -(-len(lengths) // 12)
+
+
 def test_sasrec_learns_the_planted_order(cycle, tmp_path):
     model = train_classic(cycle, sasrec(epochs=25), tmp_path / "m")
     assert evaluate(model, cycle).metrics["HR@1"] > 0.9
@@ -179,8 +191,6 @@ def test_an_llm_learns_the_planted_order_by_every_loss(cycle, llama, tmp_path, l
 
 def test_the_best_epoch_is_kept_and_patience_ends_training(cycle, tmp_path):
     model = train_classic(cycle, sasrec(epochs=60, patience=3, learning_rate=0.03), tmp_path / "m")
-    import json
-
     told = json.loads((tmp_path / "m" / "training.json").read_text())
     by_epoch = {round(row["epoch"]): row["valid_NDCG@10"] for row in told["log"] if "valid_NDCG@10" in row}
     best = max(by_epoch, key=lambda epoch: (by_epoch[epoch], -epoch))
