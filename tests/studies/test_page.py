@@ -64,7 +64,7 @@ def test_what_no_model_was_asked_for_has_no_column():
     }
     head, line, row = _models({"models": {"one": model}})
     assert "parameters held" in head
-    assert not any(column in head for column in ("MB", "ms", "training"))
+    assert not any(column in head for column in ("weights, MB", "one request, ms", "training, s"))
     assert head.count("|") == line.count("|") == row.count("|")
     other = model | {"weight_bytes": 4_000_000, "seeds": {"0": model["seeds"]["0"] | {"training_seconds": 7}}}
     head, _, *rows = _models({"models": {"one": model, "other": other}})
