@@ -36,8 +36,12 @@ def best(fake: FakeServer, events: list[str], deny: tuple[str, ...] = (), genres
 
 
 def settled(page, change) -> list[str]:
-    """Make a change and give the list that follows from it."""
-    with page.expect_response(lambda response: response.url.endswith("/recommend")):
+    """Make a change and give the list that follows from it, not the reasons that may still be coming for the last."""
+
+    def lists(response) -> bool:
+        return response.url.endswith("/recommend") and not response.request.post_data_json.get("explain")
+
+    with page.expect_response(lists):
         change()
     page.wait_for_function("() => !document.querySelector('#list').classList.contains('stale')")
     return listed(page)
