@@ -1,3 +1,6 @@
+import pytest
+
+from slmrec.errors import UserError
 from slmrec.training.options import TrainingOptions
 
 
@@ -11,3 +14,5 @@ def test_a_batch_of_short_histories_is_filled_up_with_more_of_them():
     assert options.filled([]).batch_size == 16
     again = options.filled([1, 3])
     assert again.filled([1]) == again  # once is enough
+    with pytest.raises(UserError, match="batch_positions is -1, but must be at least 0"):
+        TrainingOptions(batch_positions=-1)
