@@ -8,6 +8,7 @@ LAYERS = [
     "extras",
     "files",
     "provenance",
+    "monitor",
     "runtime",
     "data",
     "losses",

@@ -10,8 +10,9 @@ import torch
 
 from slmrec.errors import UserError
 from slmrec.models import load
-from slmrec.pipeline import MODELS, examples, run
+from slmrec.pipeline import MODELS, run
 from slmrec.recipe import Recipe
+from slmrec.report import examples
 from slmrec.training import trainer
 from slmrec.training.options import (
     DistillationOptions,

@@ -11,9 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import polars as pl
 from torch import nn
 
@@ -28,9 +27,10 @@ from slmrec.models import Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
 from slmrec.models.card import model_card
 from slmrec.models.items import ItemTable
+from slmrec.monitor import Monitor
 from slmrec.provenance import commit, machine
 from slmrec.recipe import Recipe, as_dict
-from slmrec.report import write_report
+from slmrec.report import examples, write_report
 from slmrec.training.build import student_shape
 from slmrec.training.cost import Cost, classic_cost, llm_cost
 from slmrec.training.counting import train_neighbours, train_popularity
@@ -43,9 +43,6 @@ MODELS = ("popularity", "item_knn", "sasrec", "teacher", "student_ce", "student"
 ALONE = EnsembleOptions()
 """What a recipe says whose teacher teaches alone."""
 
-EXAMPLES = 10
-"""Real histories whose recommendations the report shows by title."""
-
 
 def models_of(recipe: Recipe) -> tuple[str, ...]:
     """The models that a run tests, in the order of its tables."""
@@ -54,22 +51,6 @@ def models_of(recipe: Recipe) -> tuple[str, ...]:
     rules = ("sequential_rules",) if recipe.ensemble.sequential_rules else ()
     texts = ("text_knn",) if recipe.ensemble.text_knn else ()
     return ("popularity", "item_knn", *rules, *texts, "sasrec", "sasrec_taught", "teacher", "student_ce", "student")
-
-
-class Monitor(Protocol):
-    """Who is told how the run gets on."""
-
-    def stage(self, number: int, total: int, title: str) -> None:
-        """A stage begins."""
-
-    def progress(self, done: int, total: int, note: str) -> None:
-        """How far the stage is."""
-
-    def remaining(self, seconds: float | None) -> None:
-        """How long the rest of the run will take, as far as can be told."""
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
 
 
 def run(
@@ -386,34 +367,6 @@ class _Job:
             else:
                 left += cost.seconds
         self.monitor.remaining(left if self.ahead else None)
-
-
-def examples(models: Mapping[str, Recommender], data: Dataset, seed: int = 0) -> list[dict[str, Any]]:
-    """Ten users of the test split with what each model recommends them, by title."""
-    cases = data.cases("test")
-    rng = np.random.default_rng(seed)
-    chosen = sorted(rng.choice(len(cases.users), size=min(EXAMPLES, len(cases.users)), replace=False))
-    found = []
-    for user, position in zip(cases.users[chosen].tolist(), cases.positions[chosen].tolist(), strict=True):
-        history, target = data.history(user, position), int(data.sequence[position])
-        ids = data.catalogue.ids(history).to_list()
-        recommended = {}
-        for name, model in models.items():
-            frame = model.recommend([ids], k=10)
-            indices = data.catalogue.index(frame["item_id"])
-            recommended[name] = [
-                {"title": title, "score": round(score, 4), "hit": int(index) == target}
-                for title, score, index in zip(data.catalogue.texts(indices), frame["score"], indices, strict=True)
-            ]
-        found.append(
-            {
-                "user_id": data.users["user_id"][user],
-                "history": data.catalogue.texts(history[-10:]),
-                "target": data.catalogue.texts([target])[0],
-                "models": recommended,
-            }
-        )
-    return found
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

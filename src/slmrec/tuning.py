@@ -21,7 +21,7 @@ from slmrec.files import check_replaceable, read_json, write_json, write_text
 from slmrec.models import load
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
-from slmrec.pipeline import Monitor
+from slmrec.monitor import Monitor
 from slmrec.recipe import override
 from slmrec.training.options import ClassicOptions, LLMOptions, NeighboursOptions
 from slmrec.training.train import train

@@ -26,7 +26,7 @@ from slmrec.models.backbone import check_backbone
 from slmrec.models.ensemble import Ensemble
 from slmrec.models.text import text_vectors
 from slmrec.models.width import widths
-from slmrec.pipeline import Monitor
+from slmrec.monitor import Monitor
 from slmrec.provenance import commit, in_words, machine
 from slmrec.studies.jobs import Job, Jobs
 from slmrec.studies.plan import Look, Study, Trial

@@ -20,7 +20,7 @@ from slmrec.evaluation import request_latency, users_per_second
 from slmrec.files import read_json, write_json
 from slmrec.models import Popularity, Recommender, SLMRec
 from slmrec.models.items import ItemTable
-from slmrec.pipeline import Monitor
+from slmrec.monitor import Monitor
 from slmrec.provenance import provenance
 from slmrec.studies.plan import Study, Trial
 from slmrec.training.build import build_classic, build_llm, classic_text
