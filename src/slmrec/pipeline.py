@@ -109,7 +109,7 @@ class _Job:
         }
         self.info: dict[str, Any] = {**self.asked, "stages": [], "machine": machine(), "commit": commit()}
         self.stopwatch = time.monotonic()
-        self.ahead: list[tuple[str, Cost]] = []
+        self.ahead: list[tuple[str, float]] = []  # stages, and the seconds that each is expected to take
         self.kept = self.out / ".teachers"  # what they say, for both students
 
     def check(self) -> None:
@@ -338,7 +338,7 @@ class _Job:
             config = saved.backbone.config
         student = recipe.student.beside(teacher)
         blocks = 1 if self._by_scores else recipe.distillation.blocks
-        self.ahead = [
+        costs: list[tuple[str, Cost]] = [
             ("sasrec", classic_cost(data, recipe.sasrec)),
             *((name, classic_cost(data, options)) for name, options in self._others().items()),
             ("teacher", llm_cost(data, teacher, config)),
@@ -346,7 +346,9 @@ class _Job:
             ("student", llm_cost(data, student, config, teacher.layers, blocks)),
             *([("sasrec_taught", classic_cost(data, recipe.taught_sasrec()))] if self._by_scores else []),
         ]
-        missing = [(name, cost) for name, cost in self.ahead if not (self.out / name).exists()]
+        missing = [(name, cost) for name, cost in costs if not (self.out / name).exists()]
+        testing = sum(cost.testing for _, cost in costs)
+        self.ahead = [*((name, cost.seconds) for name, cost in missing), ("metrics.json", testing)]
         if missing:
             minutes = sum(cost.seconds for _, cost in missing) / 60
             each = "; ".join(f"{name} {cost}" for name, cost in missing)
@@ -359,13 +361,11 @@ class _Job:
     def _tell(self, share: float) -> None:
         """Remaining time: the stage's own by its own speed, later ones by what they cost."""
         left = 0.0
-        for name, cost in self.ahead:
-            if name != self.current:
-                left += cost.seconds
-            elif share > 0.02:
+        for name, seconds in self.ahead:
+            if name == self.current and share > 0.02:
                 left += (time.monotonic() - self.stopwatch) / share * (1 - share)
             else:
-                left += cost.seconds
+                left += seconds
         self.monitor.remaining(left if self.ahead else None)
 
 

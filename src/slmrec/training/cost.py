@@ -39,6 +39,8 @@ class Cost:
     """Expected time, validation included; where early stopping may end it, of so many epochs as it usually takes."""
     gigabytes: float
     """Expected memory of the process at its peak."""
+    testing: float
+    """Expected time of ranking all test cases afterwards."""
 
     def __str__(self) -> str:
         minutes = self.seconds / 60
@@ -207,7 +209,8 @@ def _cost(probe: _Probe, data: Dataset, examples: list[Example], training: Train
     longest = np.sort([len(example.inputs) for example in examples])[-training.batch_size :]
     positions = longest.sum() / training.gradient_accumulation
     gigabytes = (_held_now() + probe.weights + positions * probe.activations) / 1e9
-    return Cost(int(epochs * (items + after * len(examples))), float(seconds), float(gigabytes))
+    testing = len(data.cases("test").users) * probe.ranking
+    return Cost(int(epochs * (items + after * len(examples))), float(seconds), float(gigabytes), testing)
 
 
 def _held_now() -> int:
