@@ -200,7 +200,7 @@ def _aims() -> list[str]:
                     continue
                 gain = 100 * found["relative"]
                 certain = found["p_corrected"] < LEVEL and found["low"] * found["high"] > 0
-                reached = "no" if gain < aim.percent else "not certain" if not certain else "yes"
+                reached = "no" if gain < aim.percent else "yes" if certain else "not certain"
                 reached += ", one seed" if found["seeds"][0] == 1 else ""
                 lines.append(
                     f"| {says} | {found['model']} | {found['baseline']} | {name} | "
