@@ -13,6 +13,7 @@ from slmrec.models import load
 from slmrec.pipeline import MODELS, run
 from slmrec.recipe import Recipe
 from slmrec.report import examples
+from slmrec.studies.plan import named_study
 from slmrec.training import trainer
 from slmrec.training.options import (
     DistillationOptions,
@@ -213,6 +214,11 @@ def test_what_cannot_be_taught_by_scores_is_refused_before_anything_is_made(by_s
     alone = replace(by_scores, distillation=DistillationOptions(blocks=2))
     with pytest.raises(UserError, match=r"ensemble\.sasrecs is 2, but .* 'paper' the teacher teaches alone"):
         run("no-such-file", tmp_path / "run", alone, recipe_name="x", monitor=Watcher())
+    narrow = replace(by_scores, student=replace(by_scores.student, neurons=8))
+    with pytest.raises(UserError, match="neurons is 8, but which ones to keep is seen in a trained model"):
+        run("no-such-file", tmp_path / "run", narrow, recipe_name="x", monitor=Watcher())
+    with pytest.raises(UserError, match="neurons is 8"):
+        named_study("ablation", narrow)
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="sasrecs is 0"):
         EnsembleOptions(sasrecs=0)

@@ -114,6 +114,7 @@ class _Job:
 
     def check(self) -> None:
         """Refuse what cannot end well before anything is made."""
+        self.recipe.student.check_start("pretrained")  # it is trained by cross-entropy alone, too
         idle = {key: value for key, value in vars(self.recipe.ensemble).items() if value != getattr(ALONE, key)}
         if idle and not self._by_scores:
             raise UserError(

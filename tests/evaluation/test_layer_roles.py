@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from slmrec.evaluation.layer_roles import layer_roles
+from slmrec.evaluation.layer_roles import LayerRoles, layer_roles
 
 from ..conftest import build
 
@@ -58,6 +58,26 @@ def test_contributions_add_up_to_the_margin(model, cycle):
     true = scores[torch.arange(len(histories)), torch.from_numpy(cycle.sequence[cases.positions].astype(np.int64)) - 1]
     assert len(found.contribution) == 4
     assert sum(found.contribution) == pytest.approx(float((true - scores.mean(dim=1)).mean()), rel=1e-3, abs=1e-4)
+
+
+def test_training_histories_end_before_the_last_training_event(model, cycle):
+    found, states = layer_roles(model, cycle, "train"), []
+    for events in cycle.train_sequences():
+        history = events[:-1][-7:]
+        with torch.no_grad():
+            ids = torch.tensor([history.tolist()])
+            states.append(model.hidden(ids, torch.tensor([len(history)]), (0, 1))[:, 0, -1])
+    before, after = torch.stack(states, dim=1)
+    wanted = 1 - float(torch.cosine_similarity(before, after, dim=1).mean())
+    assert found.block_influence[0] == pytest.approx(wanted, abs=1e-4)
+    assert found.block_influence[0] != pytest.approx(layer_roles(model, cycle).block_influence[0], abs=1e-4)
+
+
+def test_the_best_layers_in_their_order():
+    roles = LayerRoles([0.5, 0.1, 0.4, 0.4], np.eye(5).tolist(), [9.0, -1.0, 0.3, 0.2, 0.1])
+    assert roles.best(2, "influence") == [0, 2]
+    assert roles.best(3, "influence") == [0, 2, 3]
+    assert roles.best(2, "contribution") == [1, 2]  # the input's is no layer's
 
 
 def test_a_layer_that_does_nothing_is_told(model, cycle):

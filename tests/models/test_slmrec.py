@@ -238,6 +238,9 @@ def test_fewer_layers_of_a_model_are_its_inner_states(decoder, cycle):
         torch.testing.assert_close(second(ids, lengths), model.output_adapter(states[1]))
         torch.testing.assert_close(model.with_layers(range(3))(ids, lengths), model(ids, lengths))
         without_second = model.with_layers([0, 2])
+        assert without_second.config.kept_layers == [0, 2]
+        assert without_second.with_layers([1]).config.kept_layers == [2]
+        assert without_second.with_layers([0]).config.kept_layers is first.config.kept_layers is None
         assert without_second.num_layers == 2
         assert not torch.allclose(without_second(ids, lengths), model(ids, lengths))
     histories = [np.array([1, 2, 3]), np.array([4, 5])]

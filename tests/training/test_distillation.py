@@ -10,7 +10,7 @@ import torch
 
 from slmrec.data.batches import IGNORED, collate, training_examples
 from slmrec.errors import UserError
-from slmrec.evaluation import evaluate, unit_importance
+from slmrec.evaluation import evaluate, layer_roles, unit_importance
 from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import SLMRec, load
 from slmrec.models.items import ItemTable
@@ -269,6 +269,24 @@ def test_a_student_cut_from_its_teacher_begins_as_what_is_left_of_it(cycle, teac
     assert all(p.requires_grad for n, p in started["model"].named_parameters() if "prompt" not in n)
 
 
+@pytest.mark.parametrize("by", ["influence", "contribution"])
+def test_a_student_keeps_the_layers_that_do_most(cycle, teacher, by, tmp_path):
+    """Trained for a step at a rate of nothing, it is the teacher without the others."""
+    kept = layer_roles(teacher, cycle, "train").best(2, by)
+    with torch.no_grad():  # a layer that does nothing is not among them
+        for name, parameter in teacher.backbone.named_parameters():
+            if f"layers.{kept[0]}." in name and name.endswith(("o_proj.weight", "down_proj.weight")):
+                parameter.zero_()
+    wanted = layer_roles(teacher, cycle, "train").best(2, by)
+    assert kept[0] not in wanted
+    training = TrainingOptions(max_steps=1, batch_size=16, learning_rate=1e-12)
+    shape = StudentOptions(layers=2, layers_by=by, training=training)
+    student = distill(teacher, cycle, tmp_path / "s", shape, DistillationOptions(blocks=2, start="teacher"))
+    assert student.config.kept_layers == (wanted if wanted != [0, 1] else None)
+    history = [np.array([1, 2, 3])]
+    torch.testing.assert_close(load(tmp_path / "s").score(history), teacher.with_layers(wanted).score(history))
+
+
 def test_what_was_cut_heals(cycle, teacher, tmp_path):
     training = TrainingOptions(epochs=4, batch_size=16, learning_rate=3e-3, backbone_learning_rate=1e-3)
     shape = student_shape(teacher, StudentOptions(layers=4, neurons=12, lora_rank=2, training=training))
@@ -282,8 +300,11 @@ def test_what_was_cut_heals(cycle, teacher, tmp_path):
 
 def test_cutting_that_cannot_be_done_is_refused(cycle, teacher, llama, tmp_path):
     narrow = StudentOptions(layers=2, neurons=24)
-    with pytest.raises(UserError, match="which ones to keep is seen in a trained model"):
+    with pytest.raises(UserError, match="neurons is 24, but which ones to keep is seen in a trained model"):
         distill(teacher, cycle, tmp_path / "s", narrow, DistillationOptions(blocks=2))
+    chosen = student_shape(teacher, StudentOptions(layers=2, layers_by="influence"))
+    with pytest.raises(UserError, match="layers_by is influence, but"):
+        distill_scores([teacher], cycle, tmp_path / "s", chosen)
     start = DistillationOptions(blocks=2, start="teacher")
     with pytest.raises(UserError, match="neurons is 99, but a layer of the teacher has 48"):
         distill(teacher, cycle, tmp_path / "s", replace(narrow, neurons=99), start)

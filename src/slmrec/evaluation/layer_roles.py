@@ -11,16 +11,19 @@ give to every history alike. W: output adapter; g: the norm's weight.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from slmrec.data.batches import Example, training_examples
 from slmrec.data.dataset import Dataset
 from slmrec.models.slmrec import SLMRec
 
 HISTORIES = 512
 _TOGETHER = 64
+By = Literal["influence", "contribution"]
 
 
 @dataclass(frozen=True)
@@ -34,31 +37,45 @@ class LayerRoles:
     contribution: list[float]
     """L + 1 numbers, the input's first, in the scores' unit."""
 
+    def best(self, count: int, by: By) -> list[int]:
+        """The layers that do most, by their place from 0, in rising order: what `SLMRec.with_layers` takes."""
+        found = self.block_influence if by == "influence" else self.contribution[1:]
+        return sorted(sorted(range(len(found)), key=lambda layer: (-found[layer], layer))[:count])
+
 
 @torch.no_grad()
-def layer_roles(model: SLMRec, data: Dataset, histories: int = HISTORIES, seed: int = 0) -> LayerRoles:
-    """Look at the layers on test histories drawn by the seed."""
-    cases = data.cases("test")
-    chosen = np.random.default_rng(seed).permutation(len(cases))[:histories]
+def layer_roles(
+    model: SLMRec, data: Dataset, split: Literal["train", "test"] = "test", histories: int = HISTORIES, seed: int = 0
+) -> LayerRoles:
+    """Look at the layers on histories drawn by the seed: before test events, or before users' last training event."""
+    examples = _examples(data, split, model.config.max_length)
+    chosen = np.random.default_rng(seed).permutation(len(examples))[:histories]
     layers = tuple(range(model.num_layers + 1))
     found, targets = [], []
     for start in range(0, len(chosen), _TOGETHER):
-        part = chosen[start : start + _TOGETHER]
-        rows = [
-            torch.from_numpy(data.history(user, position)[-model.config.max_length :].astype(np.int64))
-            for user, position in zip(cases.users[part], cases.positions[part], strict=True)
-        ]
+        part = [examples[i] for i in chosen[start : start + _TOGETHER]]
+        rows = [torch.from_numpy(example.inputs.astype(np.int64)) for example in part]
         lengths = torch.tensor([len(row) for row in rows], device=model.device)
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(model.device)
         states = model.hidden(ids, lengths, layers)  # (L + 1, B, R, D)
         read = (lengths - 1).clamp(max=states.shape[2] - 1)
         found.append(states[:, torch.arange(len(rows), device=model.device), read])
-        targets.append(data.sequence[cases.positions[part]].astype(np.int64))
+        targets += [example.targets.astype(np.int64) for example in part]
     states = torch.cat(found, dim=1).double()  # (L + 1, H, D)
     influence = 1 - torch.cosine_similarity(states[:-1], states[1:], dim=-1).mean(dim=1)
     return LayerRoles(
         influence.tolist(), _cka(states), _contributions(model, states, torch.from_numpy(np.concatenate(targets)))
     )
+
+
+def _examples(data: Dataset, split: Literal["train", "test"], max_length: int) -> list[Example]:
+    if split == "train":
+        return training_examples(data, max_length, "last-position")
+    cases = data.cases("test")
+    return [
+        Example(data.history(user, position)[-max_length:], data.sequence[position : position + 1])
+        for user, position in zip(cases.users, cases.positions, strict=True)
+    ]
 
 
 def _cka(states: Tensor) -> list[list[float]]:

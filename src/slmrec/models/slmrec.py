@@ -49,6 +49,8 @@ class SLMRecConfig(RecommenderConfig):
 
     backbone: dict[str, Any] = field(default_factory=dict)
     """The decoder's configuration, cut to the kept layers and to a word table of one row."""
+    kept_layers: list[int] | None = None
+    """Places, from 0, of its layers in the decoder, where they are not the first; None: they are."""
     backbone_name: str = ""
     """Where the decoder came from."""
     backbone_vocabulary: int = 0
@@ -317,7 +319,12 @@ class SLMRec(DotProductRecommender):
         kept = list(kept)
         if not kept or kept != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < self.num_layers:
             raise UserError(f"layers {kept} were asked for; give some of 0 to {self.num_layers - 1}, in rising order")
-        config = SLMRecConfig(**{**self.config.to_dict(), "backbone": choose_layers(self.backbone.config, kept)})
+        places = [(self.config.kept_layers or range(self.num_layers))[layer] for layer in kept]
+        cut = {
+            "backbone": choose_layers(self.backbone.config, kept),
+            "kept_layers": places if places != list(range(len(places))) else None,
+        }
+        config = SLMRecConfig(**{**self.config.to_dict(), **cut})
         model = SLMRec(config)
         place = {str(old): str(new) for new, old in enumerate(kept)}
         state = {}

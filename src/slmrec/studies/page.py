@@ -58,6 +58,7 @@ def _page(result: Mapping[str, Any], plots: Mapping[str, str]) -> str:
         lines += [f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions.", ""]
         lines += [f"![NDCG@10 of each model on {name}]({plots[name]})", "", *_models(data), *_weights(data)]
         if result["inside"]:
+            lines += _kept(data)
             for model, told in data["models"].items():
                 if "layer_roles" in told:
                     lines += ["", *_layers(model, told["layer_roles"])]
@@ -120,6 +121,20 @@ def _weights(data: Mapping[str, Any]) -> list[str]:
         return []
     about = "What each of the models that score or teach together counts, as the validation split would have it."
     return ["", about, "", "| model | seed | weights |", "|---|---|---|", *rows]
+
+
+def _kept(data: Mapping[str, Any]) -> list[str]:
+    """Which layers stayed, where they were chosen by what they do."""
+    rows = [
+        f"| {name} | {seed} | {', '.join(str(layer + 1) for layer in told['kept_layers'])} |"
+        for name, model in data["models"].items()
+        for seed, told in model["seeds"].items()
+        if "kept_layers" in told
+    ]
+    if not rows:
+        return []
+    about = "Layers of the decoder that were kept, where not the first."
+    return ["", about, "", "| model | seed | layers |", "|---|---|---|", *rows]
 
 
 def _layers(name: str, roles: Mapping[str, Any]) -> list[str]:

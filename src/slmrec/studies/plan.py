@@ -159,9 +159,10 @@ def named_study(name: str, recipe: Recipe) -> Study:
     """A study by name, its models with the recipe's options.
 
     Raises:
-        UserError: no such study.
+        UserError: no such study, or a recipe whose student is to be cut out of a trained model.
     """
     if name not in STUDIES:
         raise UserError(f"there is no study '{name}'{nearest(name, list(STUDIES))}")
+    recipe.student.check_start("pretrained")
     made: Callable[[Recipe], Study] = import_module(f"slmrec.studies.{name.replace('-', '_')}").study
     return made(recipe)

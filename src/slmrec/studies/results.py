@@ -99,6 +99,8 @@ def _model(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             seed["training_seconds"] = round(training["seconds"], 1)
         if "weights" in entry:
             seed["weights"] = {name: round(weight, 4) for name, weight in entry["weights"].items()}
+        if entry.get("kept_layers"):
+            seed["kept_layers"] = entry["kept_layers"]
         told["seeds"][str(entry["model_seed"])] = seed
     shown = [*METRICS, *(["request_ms"] if all(entry["latency"] for entry in seeds) else [])]
     values = {name: [seed[name] for seed in told["seeds"].values()] for name in shown}

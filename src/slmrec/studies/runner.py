@@ -178,7 +178,7 @@ class _Runner:
         if trial.distillation is not None and trial.distillation.weigh_teachers:
             told["weights"] = dict(zip(trial.teachers, training["teacher_weights"], strict=True))
         if isinstance(model, SLMRec):
-            told["layer_roles"] = asdict(layer_roles(model, data))
+            told |= {"layer_roles": asdict(layer_roles(model, data)), "kept_layers": model.config.kept_layers}
         self._measure(data, trial, seed, model, told, {})
 
     def _train(self, data: Dataset, trial: Trial, seed: int, folder: Path) -> Recommender:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from slmrec.data import Dataset
 from slmrec.errors import UserError
-from slmrec.evaluation import unit_importance
+from slmrec.evaluation import layer_roles, unit_importance
 from slmrec.models import (
     BERT4Rec,
     Caser,
@@ -76,7 +76,7 @@ def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
 
 
 def build_from(teacher: SLMRec, data: Dataset, options: LLMOptions) -> SLMRec:
-    """The teacher's first layers, as narrow as asked, with its adapters and items, to be trained on.
+    """Some of the teacher's layers, as narrow as asked, with its adapters and items, to be trained on.
 
     Raises:
         UserError: more layers than the teacher's, or a decoder whose width cannot be taken from.
@@ -86,7 +86,8 @@ def build_from(teacher: SLMRec, data: Dataset, options: LLMOptions) -> SLMRec:
             f"the student has {options.layers} layers, the teacher {teacher.num_layers}: a student that starts from "
             "its teacher cannot be deeper"
         )
-    model = teacher.with_layers(range(options.layers))
+    by, count = options.layers_by, options.layers
+    model = teacher.with_layers(layer_roles(teacher, data, "train").best(count, by) if by else range(count))
     if options.neurons or options.head_groups:
         own = widths(model.backbone.config)
         for name, given, number in (
@@ -119,11 +120,7 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
             f"residual is '{options.residual}', but only the llm itself is trained here; take slmrec train llm with "
             "the classic model as --item-table"
         )
-    if options.neurons or options.head_groups:
-        raise UserError(
-            f"neurons is {options.neurons} and head_groups {options.head_groups}: which ones to keep is seen in a "
-            "trained model; distil from one with start teacher"
-        )
+    options.check_start("pretrained")
     if items is None:
         items = ItemTable.of(torch.randn(data.num_items, 64) * 0.02)
     elif items.num_embeddings != data.num_items + 1:

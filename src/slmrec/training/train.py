@@ -187,6 +187,7 @@ def distill(
     student, distillation = student or StudentOptions(), distillation or DistillationOptions()
     if distillation.form == "scores":
         raise UserError("form 'scores' compares no states; call distill_scores, or take form 'paper' or 'published'")
+    student.check_start(distillation.start)
     check_pair(teacher, student.layers, distillation.blocks)
     check_catalogue(teacher, data.catalogue)
     options = student_shape(teacher, student)
@@ -264,6 +265,7 @@ def distill_scores(
     check_teachers(teachers, data.catalogue, student.max_length)
     start: Callable[[], DotProductRecommender]
     if isinstance(student, LLMOptions):
+        student.check_start(distillation.start)
         if student.reading != "every-position":
             raise UserError("the student reads 'last-prompt-token'; form 'scores' needs reading 'every-position'")
         if student.residual:

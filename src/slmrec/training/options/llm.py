@@ -12,7 +12,7 @@ class StudentOptions:
     """An LLM recommender beside a teacher whose backbone, prompt and reading it shares."""
 
     layers: int = 4
-    """Layers kept, from the first."""
+    """Layers kept, from the first, if not by layers_by."""
     train_items: bool = True
     """Train the item table, or leave it as the classic model made it (the paper does)."""
     dropout: float = 0.0
@@ -30,6 +30,10 @@ class StudentOptions:
     distillation.start is teacher."""
     head_groups: int = 0
     """Key-value heads kept in each layer, with the query heads that share them, chosen in the same way; 0: all."""
+    layers_by: Literal["", "influence", "contribution"] = ""
+    """Which of its teacher's layers are kept: those that turn a state furthest, or those that add most to the true
+    item's margin, on training histories (`evaluation/layer_roles.py`); empty: the first. Only for a student whose
+    distillation.start is teacher."""
     gradient_checkpointing: bool = False
     """Keep only what enters each layer and compute the rest again in the backward pass: less memory, a third slower."""
     training: TrainingOptions = field(default_factory=TrainingOptions)
@@ -47,6 +51,19 @@ class StudentOptions:
     def beside(self, teacher: "LLMOptions") -> "LLMOptions":
         """The student as an LLM recommender of its own: what it shares is the teacher's."""
         return replace(teacher, **{name: getattr(self, name) for name in StudentOptions.__dataclass_fields__})
+
+    def check_start(self, start: str) -> None:
+        """See that there is a trained model to cut from where something is to be cut out of one.
+
+        Raises:
+            UserError: there is none, as ``start`` is not "teacher".
+        """
+        for name in ("neurons", "head_groups", "layers_by"):
+            if getattr(self, name) and start != "teacher":
+                raise UserError(
+                    f"{name} is {getattr(self, name)}, but which ones to keep is seen in a trained model, and this "
+                    "student starts from none; take slmrec distill --start teacher"
+                )
 
     @property
     def lora(self) -> dict[str, Any] | None:
