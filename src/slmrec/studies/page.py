@@ -309,13 +309,16 @@ def _levels(axes: Axes, models: Mapping[str, Any]) -> None:
 def _frontier(axes: Axes, models: Mapping[str, Any]) -> None:
     """Quality against time; named are the models that no other beats in both."""
     timed = {name: model["mean"]["request_ms"] for name, model in models.items() if "request_ms" in model["mean"]}
-    best = -1.0
+    named: list[tuple[float, str]] = []
     for name in sorted(timed, key=timed.__getitem__):
         level, _, colour = _level(models[name])
         axes.plot(timed[name], level, "o", color=colour, markersize=4)
-        if level > best:
-            best = level
-            axes.annotate(name, (timed[name], level), (4, 4), textcoords="offset points", color=colour, fontsize=7)
+        if not named or level > named[-1][0]:
+            named.append((level, name))
+    low, high = axes.get_ylim()
+    for (_, name), height in zip(named, apart(named, 0.04 * (high - low)), strict=True):
+        colour = _level(models[name])[2]
+        axes.annotate(name, (timed[name], height), (4, 4), textcoords="offset points", color=colour, fontsize=7)
     axes.set_xscale("log")
     axes.margins(x=0.3, y=0.15)
     left, right = axes.get_xlim()
