@@ -1,10 +1,11 @@
 """The plots of a study's page, read back from their SVG."""
 
+import itertools
 import re
 
 import pytest
 
-from slmrec.studies.page import _models, _plot
+from slmrec.studies.page import _kept, _models, _plot
 
 
 def plotted(axis, levels, *, timed=True):
@@ -52,6 +53,25 @@ def test_what_was_not_timed_is_not_drawn_against_time():
     texts = plotted({}, models, timed=False)
     assert {"one", "two"} <= set(texts)
     assert not any("ms" in text for text in texts)
+
+
+def test_names_of_the_frontier_do_not_lie_on_each_other():
+    levels = {"low": 0.1, "a": 0.2, "b": 0.2001, "c": 0.2002}
+    models = {
+        name: {"kind": "sasrec", "mean": {"NDCG@10": level, "request_ms": 2.0 + place}, "sd": None, "seeds": {}}
+        for place, (name, level) in enumerate(levels.items())
+    }
+    svg = _plot({"axis": {}, "axis_title": "", "data": {"d": {"models": models}}}, "d")
+    found = re.findall(r'<text style="font-size: 7px[^>]* y="([\d.]+)"[^>]*>([^<]*)<', svg)
+    heights = sorted(float(height) for height, name in found if name in levels)
+    assert len(heights) == 4
+    assert min(upper - lower for lower, upper in itertools.pairwise(heights)) > 7  # the size of their letters
+
+
+def test_which_layers_were_kept_is_told_where_it_was_chosen():
+    models = {"first": {"seeds": {"0": {}}}, "chosen": {"seeds": {"0": {"kept_layers": [0, 4]}, "1": {}}}}
+    assert _kept({"models": models})[-1] == "| chosen | 0 | 1, 5 |"
+    assert not _kept({"models": {"first": models["first"]}})
 
 
 def test_what_no_model_was_asked_for_has_no_column():

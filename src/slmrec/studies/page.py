@@ -315,12 +315,12 @@ def _frontier(axes: Axes, models: Mapping[str, Any]) -> None:
         axes.plot(timed[name], level, "o", color=colour, markersize=4)
         if not named or level > named[-1][0]:
             named.append((level, name))
+    axes.margins(x=0.3, y=0.15)
     low, high = axes.get_ylim()
-    for (_, name), height in zip(named, apart(named, 0.04 * (high - low)), strict=True):
+    for (_, name), height in zip(named, apart(named, 0.06 * (high - low)), strict=True):
         colour = _level(models[name])[2]
         axes.annotate(name, (timed[name], height), (4, 4), textcoords="offset points", color=colour, fontsize=7)
     axes.set_xscale("log")
-    axes.margins(x=0.3, y=0.15)
     left, right = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if right / left > 50 else (1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_locator(NullLocator())  # its labels would be in TeX
