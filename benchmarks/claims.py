@@ -75,6 +75,12 @@ CLAIMS = (
         (("4 taught by 30", "4 taught by 8"), ("4 taught by 16", "4 taught by 8")),
         "worse",
     ),
+    Claim(
+        "A teacher trained before teaches more than one that learns beside its student (model study).",
+        "kd",
+        (("states, block by block", "states, online"),),
+        "better",
+    ),
 )
 
 

@@ -146,8 +146,10 @@ def load_recipe(name: str = "default", overrides: Mapping[str, Any] | None = Non
     return build(Recipe, values, where)
 
 
-def build(cls: type[T], values: Mapping[str, Any], where: str, prefix: str = "") -> T:
+def build(cls: type[T], values: Mapping[str, Any], where: str, prefix: str = "", base: T | None = None) -> T:
     """Make an options dataclass from plain values, with a clear refusal of what does not fit.
+
+    Values that are not given are those of ``base``: a section may have other defaults than the class it is of.
 
     Raises:
         UserError: as `load_recipe`.
@@ -162,11 +164,12 @@ def build(cls: type[T], values: Mapping[str, Any], where: str, prefix: str = "")
         if is_dataclass(wanted):
             if not isinstance(value, Mapping):
                 raise UserError(f"{where}: '{prefix}{key}' is a section, not the value {value!r}")
-            arguments[key] = build(wanted, value, where, f"{prefix}{key}.")  # type: ignore[arg-type]
+            own = getattr(base or cls(), key)
+            arguments[key] = build(wanted, value, where, f"{prefix}{key}.", own)  # type: ignore[arg-type]
         else:
             arguments[key] = convert(value, wanted, f"{where}: '{prefix}{key}'")
     try:
-        return cls(**arguments)
+        return cls(**arguments) if base is None else replace(base, **arguments)  # type: ignore[type-var]
     except UserError as error:
         raise UserError(f"{where}, {prefix.rstrip('.') or 'as a whole'}: {error}") from None
 
