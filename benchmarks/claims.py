@@ -99,7 +99,7 @@ class Aim:
 
 STUDENTS = ("LLM taught by all", "LLM taught by all, longer")
 TAUGHT = ("SASRec taught by classics", "SASRec taught by all")
-CLASSIC = "SASRec + text"
+CLASSIC, MODERN = "SASRec + text", "eSASRec + text"
 
 
 def _against(baseline: str, models: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -107,7 +107,11 @@ def _against(baseline: str, models: tuple[str, ...]) -> tuple[tuple[str, str], .
 
 
 AIMS = (
-    Aim("The LLM student against the best classic model alone, with the same text", _against(CLASSIC, STUDENTS), 12),
+    Aim(
+        "The LLM student against the best classic models alone, with the same text",
+        _against(CLASSIC, STUDENTS) + _against(MODERN, STUDENTS),
+        12,
+    ),
     Aim("A taught SASRec against the same alone, at the same cost", _against(CLASSIC, TAUGHT), 10),
     Aim("The LLM student against a SASRec of the same teachers", _against("SASRec taught by all", STUDENTS), 3),
     Aim("The LLM student against a SASRec taught by SASRecs", _against("SASRec taught by SASRecs", STUDENTS), 3),

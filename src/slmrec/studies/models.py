@@ -78,6 +78,7 @@ def study(recipe: Recipe) -> Study:
     looks += [Look(f"{name}, newest {NEWEST}", (name,), newest=NEWEST) for name in newcomers]
     pairs = [
         ("SASRec + text", "SASRec"),
+        ("GRU4Rec + text", best),
         ("eSASRec + text", best),
         ("LLM + text", best),
         ("SASRec taught by SASRecs", best),
@@ -86,6 +87,9 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by classics", best),
         ("LLM taught by all", best),
         ("LLM taught by all, longer", best),
+        ("SASRec taught by all", "eSASRec + text"),
+        ("LLM taught by all", "eSASRec + text"),
+        ("LLM taught by all, longer", "eSASRec + text"),
         ("LLM taught by classics", "LLM + text"),
         ("LLM taught by all", "LLM + text"),
         ("LLM taught by all, longer", "LLM + text"),
