@@ -24,6 +24,7 @@ def study(recipe: Recipe) -> Study:
     """Every kind of model on one protocol."""
     scores = by_scores(recipe)
     more = replace(scores, augmented=COPIES)
+    modern = replace(with_text(recipe.esasrec), dropout=recipe.ensemble.taught_dropout)
     llm = student_alone(recipe)
     longer = replace(llm, training=replace(llm.training, epochs=2 * llm.training.epochs))
     classic: dict[str, ClassicOptions | NeighboursOptions] = {
@@ -54,6 +55,7 @@ def study(recipe: Recipe) -> Study:
         Trial("SASRec taught by SASRecs", taught_sasrec(recipe), teachers=SASRECS, distillation=scores),
         Trial("SASRec taught by classics", taught_sasrec(recipe), teachers=CLASSICS, distillation=scores),
         Trial("SASRec taught by all", taught_sasrec(recipe), teachers=ALL, distillation=scores),
+        Trial("eSASRec taught by all", modern, teachers=ALL, distillation=scores),
         Trial("SASRec taught by classics, augmented", taught_sasrec(recipe), teachers=CLASSICS, distillation=more),
         Trial("LLM taught by classics", llm, items="SASRec + text@0", teachers=CLASSICS, distillation=scores),
         Trial("LLM taught by all", llm, items="SASRec + text@0", teachers=ALL, distillation=scores),
@@ -88,6 +90,10 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by all", best),
         ("LLM taught by all, longer", best),
         ("SASRec taught by all", "eSASRec + text"),
+        ("eSASRec taught by all", "eSASRec + text"),
+        ("eSASRec taught by all", best),
+        ("eSASRec taught by all", "SASRec taught by all"),
+        ("LLM taught by all, longer", "eSASRec taught by all"),
         ("LLM taught by all", "eSASRec + text"),
         ("LLM taught by all, longer", "eSASRec + text"),
         ("LLM taught by classics", "LLM + text"),
