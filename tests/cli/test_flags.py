@@ -86,7 +86,7 @@ def test_every_key_has_a_docstring():
 def test_what_a_page_shows_as_default_can_be_typed():
     wanted = {key.name: key.wanted for key in flags.keys(Recipe)}
     for name, value in ALL.items():
-        shown = flags._spell(value).strip("'")
+        shown = flags.spell(value).strip("'")
         assert convert(shown, wanted[name], name) == value
 
 

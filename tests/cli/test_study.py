@@ -14,6 +14,7 @@ def study(house, out, name: str, *options: object) -> int:
 
 def test_a_study_from_the_command_line(house, tmp_path, capsys):
     chosen = ("--seeds", 2, "--model", "SASRec", "--model", "cross-entropy alone")
+    chosen += ("--student.training.valid-users", "none", "--student.train-items", "true")  # as they are anyway
     assert study(house, tmp_path, "ablation", *chosen, "--plan") == 0
     told = capsys.readouterr().err
     assert "4 results; to be made, with what they need: 4" in told
@@ -24,7 +25,8 @@ def test_a_study_from_the_command_line(house, tmp_path, capsys):
     found = json.loads((tmp_path / "ablation.json").read_text())
     assert found["data"]["clicks"]["models"].keys() == {"SASRec", "cross-entropy alone"}
     typed = (
-        "slmrec study ablation --data data --seeds 2 --model SASRec --model 'cross-entropy alone' --recipe tiny.toml"
+        "slmrec study ablation --data data --seeds 2 --model SASRec --model 'cross-entropy alone' --recipe tiny.toml "
+        "--student.training.valid-users none --student.train-items true"
     )
     assert found["command"] == typed
     assert (tmp_path / "ablation.md").read_text().strip() == printed.rpartition("results: ")[0].strip()

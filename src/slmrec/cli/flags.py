@@ -18,6 +18,8 @@ from slmrec.errors import UserError
 T = TypeVar("T")
 DEFAULT = "default"
 """The recipe that commands start from."""
+EMPTY = "''"
+"""How an empty text is typed."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def add(parser: Parser, args: Sequence[str], *, sections: Sequence[str], prefixe
             if parent not in groups:
                 what = docs[section] if parent == section else None
                 groups[parent] = parser.add_argument_group(parent, what)
-            default = f" (default: {_spell(attrgetter(key.name)(shown))})" if shown else ""
+            default = f" (default: {spell(attrgetter(key.name)(shown)) or EMPTY})" if shown else ""
             short = key.name if prefixed else key.name.removeprefix(f"{section}.")
             add_option = partial(
                 groups[parent].add_argument,
@@ -147,7 +149,7 @@ def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _spell(value: Any) -> str:
+def spell(value: Any) -> str:
     """A value as one would type it."""
     match value:
         case None:
@@ -156,8 +158,6 @@ def _spell(value: Any) -> str:
             return str(value).lower()
         case tuple():
             return ",".join(map(str, value))
-        case "":
-            return "''"
         case _:
             return str(value)
 

@@ -90,7 +90,7 @@ def _command(arguments: argparse.Namespace) -> str:
     words += [word for name in arguments.model for word in ("--model", name)]
     words += ["--recipe", Path(arguments.recipe).name] if arguments.recipe != flags.DEFAULT else []
     for key, value in flags.overrides(arguments).items():
-        words += ["--" + key.replace("_", "-"), str(value)]
+        words += ["--" + key.replace("_", "-"), flags.spell(value)]
     return shlex.join(words)
 
 
