@@ -187,7 +187,8 @@ def convert(value: Any, wanted: Any, what: str) -> Any:
         return convert(value, next(choice for choice in choices if choice is not type(None)), what)
     if origin is Literal:
         if value not in choices:
-            raise UserError(f"{what} is {value!r}, but must be one of: {', '.join(map(str, choices))}")
+            known = ", ".join(str(choice) or "''" for choice in choices)
+            raise UserError(f"{what} is {value!r}, but must be one of: {known}")
         return value
     if origin is tuple:
         parts = value.split(",") if isinstance(value, str) else value

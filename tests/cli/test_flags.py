@@ -161,6 +161,7 @@ def test_a_step_understands_short_and_whole_names():
         (["--sasrec.dropout", "much"], "--sasrec.dropout: it is 'much', but must be a number"),
         (["--student.train-items", "yes"], "it is 'yes', but must be true or false"),
         (["--sasrec.training.loss", "bpr"], "must be one of: softmax, sampled-softmax, gbce"),
+        (["--student.layers-by", "infuence"], "must be one of: '', influence, contribution"),
         (["--sasrec.hidden-size"], "--sasrec.hidden-size: expected one argument"),
         (["--gru4rec.dropout", "0.1"], "unknown option --gru4rec.dropout"),  # a section that a run does not use
         (["-x"], "unknown option -x; see `slmrec run --help`"),

@@ -32,7 +32,7 @@ def test_a_budget_that_nothing_keeps_to_says_what_the_least_costs():
 
 
 def test_parameters_are_those_of_a_student_that_deep(cycle, llama):
-    options = LLMOptions(backbone=str(llama), layers=4, max_length=7, lora_rank=2)
+    options = LLMOptions(backbone=str(llama), layers=4, layers_by="influence", max_length=7, lora_rank=2)
     cost = layer_cost(cycle, options, ItemTable(cycle.num_items, 8))
     for layers in (1, 3, 4):
         model = build_llm(cycle, LLMOptions(backbone=str(llama), layers=layers, max_length=7), ItemTable(20, 8))

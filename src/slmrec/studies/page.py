@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import matplotlib
@@ -110,31 +110,27 @@ def _models(data: Mapping[str, Any]) -> list[str]:
 
 
 def _weights(data: Mapping[str, Any]) -> list[str]:
-    """How much each of several models counts, where the validation split decided."""
-    rows = [
-        f"| {name} | {seed} | {', '.join(f'{each} {weight:.2f}' for each, weight in told['weights'].items())} |"
-        for name, model in data["models"].items()
-        for seed, told in model["seeds"].items()
-        if "weights" in told
-    ]
-    if not rows:
-        return []
     about = "What each of the models that score or teach together counts, as the validation split would have it."
-    return ["", about, "", "| model | seed | weights |", "|---|---|---|", *rows]
+    return _of_seeds(
+        data, "weights", about, lambda weights: [f"{name} {weight:.2f}" for name, weight in weights.items()]
+    )
 
 
 def _kept(data: Mapping[str, Any]) -> list[str]:
-    """Which layers stayed, where they were chosen by what they do."""
+    about = "Layers of the decoder that were kept, where not the first."
+    return _of_seeds(data, "kept_layers", about, lambda layers: [str(layer + 1) for layer in layers])
+
+
+def _of_seeds(data: Mapping[str, Any], key: str, about: str, spelled: Callable[[Any], Iterable[str]]) -> list[str]:
+    """What seeds of a model have each of their own, a row each; nothing where none has."""
     rows = [
-        f"| {name} | {seed} | {', '.join(str(layer + 1) for layer in told['kept_layers'])} |"
+        f"| {name} | {seed} | {', '.join(spelled(told[key]))} |"
         for name, model in data["models"].items()
         for seed, told in model["seeds"].items()
-        if "kept_layers" in told
+        if key in told
     ]
-    if not rows:
-        return []
-    about = "Layers of the decoder that were kept, where not the first."
-    return ["", about, "", "| model | seed | layers |", "|---|---|---|", *rows]
+    head = key.removeprefix("kept_")
+    return ["", about, "", f"| model | seed | {head} |", "|---|---|---|", *rows] if rows else []
 
 
 def _layers(name: str, roles: Mapping[str, Any]) -> list[str]:

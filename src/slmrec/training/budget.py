@@ -33,12 +33,12 @@ def layer_cost(data: Dataset, options: LLMOptions, items: ItemTable | None) -> L
 
     Args:
         data: its catalogue and histories.
-        options: the student's; its layers play no part.
+        options: the student's; its layers, however many and whichever, play no part.
         items: the table that its items start from.
     """
     measured = []
     for layers in (1, 2):
-        model = build_llm(data, replace(options, layers=layers), items).eval()
+        model = build_llm(data, replace(options, layers=layers, layers_by=""), items).eval()
         if model.config.lora:
             model.merge_lora()
         measured.append((request_latency(model, data).p50, model.parameter_counts()["without_vocabulary"]))
