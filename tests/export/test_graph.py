@@ -1,4 +1,9 @@
-"""Every kind's graph against the torch model, over random histories of any number and length."""
+"""Every kind's graph against the torch model, over random histories of any number and length.
+
+What needs a bundle of each kind stands in this file, so that one worker exports them all, once.
+"""
+
+import json
 
 import numpy as np
 import onnx
@@ -47,6 +52,19 @@ def test_the_graph_is_standard_free_in_its_sizes_and_tells_nothing_of_this_machi
     content = (exported.folder / "encoder.onnx").read_bytes()
     assert b".py" not in content
     assert b"site-packages" not in content
+
+
+def test_float32_gives_torchs_lists_and_says_so(exported):
+    manifest = json.loads((exported.folder / "manifest.json").read_text())
+    parity = manifest["parity"]
+    assert parity["on"] == "random histories"
+    assert parity["same_except_ties"] == parity["histories"] == 256
+    assert parity["overlap@10"] > 0.999
+    assert parity["largest_difference"] < 1e-4
+    assert manifest["latency"]["median_ms"] <= manifest["latency"]["p95_ms"]
+    assert manifest["parameters"] == exported.model.parameter_counts()["without_vocabulary"]
+    assert {path.name for path in exported.folder.iterdir()} == {*manifest["files"], "manifest.json"}
+    assert np.array_equal(exported.bundle.item_vectors(), exported.model.item_vectors().detach().numpy())
 
 
 @pytest.mark.parametrize("kind", ["popularity", "item_knn"])
