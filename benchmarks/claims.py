@@ -178,9 +178,8 @@ def _verdict(found: dict[str, Any], expected: str) -> str:
     seeds = min(found["seeds"])
     if seeds < 2:
         return "one seed: no verdict"
-    certain = found["p_corrected"] < LEVEL and found["low"] * found["high"] > 0
     said = f"{seeds} seeds"
-    if not certain:
+    if not _certain(found):
         return (
             f"holds so far: no loss found, {said}"
             if expected == "as good"
@@ -188,6 +187,16 @@ def _verdict(found: dict[str, Any], expected: str) -> str:
         )
     better = found["difference"] > 0
     return ("holds" if better == (expected != "worse") else "refuted") + f", {said}"
+
+
+def _certain(found: dict[str, Any]) -> bool:
+    return found["p_corrected"] < LEVEL and found["low"] * found["high"] > 0
+
+
+def _reached(found: dict[str, Any], percent: float) -> str:
+    gain = 100 * found["relative"]
+    said = "no" if gain < percent else "yes" if _certain(found) else "not certain"
+    return said + (", one seed" if found["seeds"][0] == 1 else "")
 
 
 def _aims() -> list[str]:
@@ -208,14 +217,11 @@ def _aims() -> list[str]:
             for found in data["comparisons_cold" if aim.rare else "comparisons"]:
                 if (found["model"], found["baseline"]) not in aim.pairs:
                     continue
-                gain = 100 * found["relative"]
-                certain = found["p_corrected"] < LEVEL and found["low"] * found["high"] > 0
-                reached = "no" if gain < aim.percent else "yes" if certain else "not certain"
-                reached += ", one seed" if found["seeds"][0] == 1 else ""
                 lines.append(
                     f"| {says} | {found['model']} | {found['baseline']} | {name} | "
-                    f"{gain:+.1f} % ({found['difference']:+.4f}) | {found['low']:+.4f} to {found['high']:+.4f} | "
-                    f"{found['p_corrected']:.4f} | {' and '.join(map(str, found['seeds']))} | {reached} |"
+                    f"{100 * found['relative']:+.1f} % ({found['difference']:+.4f}) | {found['low']:+.4f} to "
+                    f"{found['high']:+.4f} | {found['p_corrected']:.4f} | {' and '.join(map(str, found['seeds']))} | "
+                    f"{_reached(found, aim.percent)} |"
                 )
                 says = " | "
     return lines
