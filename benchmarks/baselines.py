@@ -1,6 +1,6 @@
 """Classic models tuned alike: as many Optuna trials for each kind, judged on one validation split.
 
-    python benchmarks/baselines.py --data DIR [--trials N] [--work FOLDER]
+    python benchmarks/baselines.py --data DIR [--trials N] [--kind KIND]… [--work FOLDER]
 
 Items by their ids. Writes results/tuned/DATA.json, with the best model of each kind on the test split, and as a recipe
 for `slmrec train` and `slmrec study models` their options: results/tuned/DATA.toml. Cut off, it goes on; with a larger
@@ -33,18 +33,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--kind", action="append", choices=KINDS, help="only this one; repeatable")
     parser.add_argument("--work", type=Path, default=Path("runs/baselines"))
     arguments = parser.parse_args()
     data = Dataset.load(arguments.data)
     recipe = load_recipe()
-    folders = {kind: arguments.work / data.name / kind for kind in KINDS}
+    kinds = [kind for kind in KINDS if kind in (arguments.kind or KINDS) or kind == BAR]
+    folders = {kind: arguments.work / data.name / kind for kind in kinds}
     with watching() as progress:
         for kind, folder in folders.items():
             progress.say(f"{kind}, {arguments.trials} trials")
             tune(data, kind, getattr(recipe, kind), folder, trials=arguments.trials, monitor=progress)
     tested = {kind: evaluate(load(folder / "model"), data, "test") for kind, folder in folders.items()}
     found = {kind: search(folder) | quality(tested[kind], tested[BAR]) for kind, folder in folders.items()}
-    told = {"dataset": data.name, "trials": arguments.trials, "kinds": found, "provenance": provenance()}
+    left_out = [kind for kind in KINDS if kind not in kinds]
+    told = {"dataset": data.name, "trials": arguments.trials, "left_out": left_out, "kinds": found}
+    told["provenance"] = provenance()
+    RESULTS.mkdir(exist_ok=True)
     write_json(RESULTS / f"{data.name}.json", told)
     best = {kind: asdict(override(getattr(recipe, kind), each["best"])) for kind, each in found.items()}
     write_text(RESULTS / f"{data.name}.toml", toml(best, f"Tuned on {data.name} by benchmarks/baselines.py"))

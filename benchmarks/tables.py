@@ -153,13 +153,14 @@ def results_page() -> str:
         ]
     for result in tuned_results():
         name = result["dataset"]
+        left_out = f" Not searched: {', '.join(result['left_out'])}." if result["left_out"] else ""
         lines += [f"## Classic models tuned alike on {name}", "", *tuned_table(result), ""]
         lines += [
             f"Items by their ids; validation NDCG@10 of the recipe's own options and of the best of {result['trials']} "
             "trials by Optuna, these alike for every kind, early stopping; the best model of each kind on the test "
             "split, one seed, with the 95 % interval over users of its difference from the tuned SASRec. "
             f"`python benchmarks/baselines.py --data {name} --trials {result['trials']}`, which writes "
-            f"`benchmarks/results/tuned/{name}.toml`, a recipe of these options.",
+            f"`benchmarks/results/tuned/{name}.toml`, a recipe of these options.{left_out}",
             "",
         ]
     if result := read("prepare"):
