@@ -51,8 +51,8 @@ CLAIMS = (
         "as good",
     ),
     Claim(
-        "The distilled student is ahead of SASRec (main table). That of the recipe; [tuned](results/models-tuned.md) it "
-        "comes closer.",
+        "The distilled student is ahead of SASRec (main table). That of the recipe; it comes closer "
+        "[tuned](results/models-tuned.md).",
         "ablation",
         ((ALL, "SASRec"),),
         "better",
