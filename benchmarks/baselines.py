@@ -40,6 +40,10 @@ def main() -> None:
     recipe = load_recipe()
     kinds = [kind for kind in KINDS if kind in (arguments.kind or KINDS) or kind == BAR]
     folders = {kind: arguments.work / data.name / kind for kind in kinds}
+    for folder in folders.values():
+        done = len(read_json(folder / "trials.json", "search")) if (folder / "trials.json").exists() else 0
+        if done > arguments.trials:
+            parser.error(f"{folder} already holds {done} trials; with --trials {done} all kinds have as many")
     with watching() as progress:
         for kind, folder in folders.items():
             progress.say(f"{kind}, {arguments.trials} trials")
