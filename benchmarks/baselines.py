@@ -8,9 +8,6 @@ for `slmrec train` and `slmrec study models` their options: results/tuned/DATA.t
 """
 
 import argparse
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ from slmrec.evaluation import Evaluation, compare, evaluate
 from slmrec.files import read_json, write_json, write_text
 from slmrec.models import load
 from slmrec.provenance import provenance
-from slmrec.recipe import load_recipe, override
+from slmrec.recipe import load_recipe
 from slmrec.tuning import METRIC, SPACES, tune
 
 KINDS = [kind for kind in SPACES if kind != "teacher"]
@@ -55,8 +52,8 @@ def main() -> None:
     told["provenance"] = provenance()
     RESULTS.mkdir(exist_ok=True)
     write_json(RESULTS / f"{data.name}.json", told)
-    best = {kind: asdict(override(getattr(recipe, kind), each["best"])) for kind, each in found.items()}
-    write_text(RESULTS / f"{data.name}.toml", toml(best, f"Tuned on {data.name} by benchmarks/baselines.py"))
+    best = [(folder / "best.toml").read_text() for folder in folders.values()]
+    write_text(RESULTS / f"{data.name}.toml", "\n".join(best))
 
 
 def search(folder: Path) -> dict[str, Any]:
@@ -70,23 +67,6 @@ def quality(found: Evaluation, bar: Evaluation) -> dict[str, Any]:
     """The best model on the test split, alone and against the tuned SASRec."""
     against = compare(found, bar, METRIC)
     return {"test": found.metrics, "against": {key: getattr(against, key) for key in ("difference", "low", "high")}}
-
-
-def toml(sections: Mapping[str, Mapping[str, Any]], title: str) -> str:
-    """Options as a recipe."""
-    lines = [f"# {title}"]
-    for name, options in sections.items():
-        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in flat(options))]
-    return "\n".join(lines) + "\n"
-
-
-def flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; TOML has no None: there the default stays."""
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            yield f"{prefix}{key}", value
 
 
 if __name__ == "__main__":
