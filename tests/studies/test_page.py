@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from slmrec.evaluation import METRICS
 from slmrec.studies.page import _kept, _models, _plot
 
 
@@ -90,3 +91,17 @@ def test_what_no_model_was_asked_for_has_no_column():
     head, _, *rows = _models({"models": {"one": model, "other": other}})
     assert "weights, MB | training, s |" in head
     assert [row.split(" | ")[-2:] for row in rows] == [["–", "– |"], ["4.0", "7 |"]]
+
+
+def test_seeds_that_change_nothing_are_not_counted():
+    def row(*values):
+        seeds = {str(seed): {"NDCG@10": value, "HR@10": 0.2} for seed, value in enumerate(values)}
+        spread = dict.fromkeys(METRICS, 0.0) | {"NDCG@10": max(values) - min(values)}
+        parameters = {"without_vocabulary": 1_000}
+        mean = {"NDCG@10": sum(values) / len(values), "HR@10": 0.2}
+        model = {"parameters": parameters, "target_count": {}, "mean": mean, "sd": spread, "seeds": seeds}
+        other = model | {"sd": None, "seeds": {"0": seeds["0"]}}  # keeps the column of seeds
+        return next(line for line in _models({"models": {"this": model, "other": other}}) if line.startswith("| this"))
+
+    assert row(0.1, 0.1).startswith("| this | – | 0.1000 | 0.2000 |")
+    assert row(0.1, 0.3).startswith("| this | 2 | 0.2000 ± 0.2000 | 0.2000 ± 0.0000 |")

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
+from slmrec.evaluation import METRICS
 from slmrec.report.plots import apart
 from slmrec.studies.speed_page import speed_page
 
@@ -93,7 +94,7 @@ def _models(data: Mapping[str, Any]) -> list[str]:
         rows.append(
             (
                 name,
-                str(len(seeds)),
+                "–" if _without_chance(model) else str(len(seeds)),
                 _spread(model, "NDCG@10"),
                 _spread(model, "HR@10"),
                 " / ".join(_strata(model["target_count"])),
@@ -177,8 +178,13 @@ def _comparisons(comparisons: list[Mapping[str, Any]], title: str) -> list[str]:
     return lines
 
 
+def _without_chance(model: Mapping[str, Any]) -> bool:
+    """Whether several seeds gave one result, as they do where nothing is drawn: they say no more than one."""
+    return model["sd"] is not None and not any(model["sd"][metric] for metric in METRICS)
+
+
 def _spread(model: Mapping[str, Any], metric: str) -> str:
-    spread = "" if model["sd"] is None else f" ± {model['sd'][metric]:.4f}"
+    spread = "" if model["sd"] is None or _without_chance(model) else f" ± {model['sd'][metric]:.4f}"
     return f"{model['mean'][metric]:.4f}{spread}"
 
 
