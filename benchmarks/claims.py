@@ -45,6 +45,12 @@ CLAIMS = (
         "better",
     ),
     Claim(
+        "The first half of the layers, trained on, keeps the quality of all (the same).",
+        "redundancy",
+        (("first 4, healed", "8 layers"),),
+        "as good",
+    ),
+    Claim(
         "A student of 4 layers keeps the quality of its teacher of 8 (main table).",
         "ablation",
         ((ALL, "teacher"),),
@@ -163,11 +169,14 @@ def page() -> str:
     return "\n".join([*lines, "", *_efficiency(), "", *_aims(), "", _run_time(), ""])
 
 
+def _parts(study: str) -> list[dict[str, Any]]:
+    """The data of a study, and of what was measured apart from it as STUDY-PART.json."""
+    paths = [STUDIES / f"{study}.json", *sorted(STUDIES.glob(f"{study}-*.json"))]
+    return [json.loads(path.read_text())["data"] for path in paths if path.exists()]
+
+
 def _rows(claim: Claim) -> Iterator[list[str]]:
-    path = STUDIES / f"{claim.study}.json"
-    if not path.exists():
-        return
-    for name, data in json.loads(path.read_text())["data"].items():
+    for name, data in (each for part in _parts(claim.study) for each in part.items()):
         for found in data["comparisons"]:
             if (found["model"], found["baseline"]) in claim.pairs:
                 relative = "" if found["relative"] is None else f"({100 * found['relative']:+.0f} %)"
@@ -216,10 +225,9 @@ def _aims() -> list[str]:
         "| aim | hoped for | model | against | data | measured | interval | p | seeds | reached |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    parts = [json.loads(path.read_text())["data"] for path in sorted(STUDIES.glob("models*.json"))]
     for aim in AIMS:
         says = f"{aim.says} | {aim.percent:+} %"
-        for name, data in (each for part in parts for each in part.items()):
+        for name, data in (each for part in _parts("models") for each in part.items()):
             for found in data["comparisons_cold" if aim.rare else "comparisons"]:
                 if (found["model"], found["baseline"]) not in aim.pairs:
                     continue

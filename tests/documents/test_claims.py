@@ -1,6 +1,7 @@
 """The rules of docs/claims.md on comparisons made up so that each part of a rule decides once."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,12 @@ def test_a_verdict_needs_seeds_an_interval_without_zero_and_a_small_p(comparison
 )
 def test_an_aim_is_reached_by_what_was_hoped_for_and_certain(comparison, percent, said):
     assert claims._reached(comparison, percent) == said
+
+
+def test_what_was_measured_apart_stands_below_its_study(tmp_path, monkeypatch):
+    for study, data in (("blocks-more", "films"), ("blocks", "beauty"), ("blockstudy", "others"), ("kd", "others")):
+        comparison = found(0.1, 0.001, 0.02, 0.01) | {"model": "4 blocks", "baseline": "1 block"}
+        (tmp_path / f"{study}.json").write_text(json.dumps({"data": {data: {"comparisons": [comparison]}}}))
+    monkeypatch.setattr(claims, "STUDIES", tmp_path)
+    (claim,) = (claim for claim in claims.CLAIMS if claim.study == "blocks")
+    assert [row[0] for row in claims._rows(claim)] == ["beauty", "films"]
