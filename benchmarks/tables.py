@@ -13,6 +13,7 @@ from typing import Any
 
 import claims
 import export
+import findings
 import performance
 import serving
 import web
@@ -29,7 +30,6 @@ TITLES = {
     "student": "student, distilled",
 }
 SHOWN = ("HR@10", "NDCG@10", "MRR")
-MARKS = ("<!-- results: benchmarks/tables.py -->", "<!-- end of results -->")
 
 
 def run_table(result: dict[str, Any]) -> list[str]:
@@ -179,22 +179,20 @@ def results_page() -> str:
     return "\n".join(lines)
 
 
-def readme() -> str:
-    """README.md with its result block as the JSON has it."""
-    text = (ROOT / "README.md").read_text()
-    result = read("run-ml-100k")
-    assert result is not None
-    before, rest = text.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    return "\n".join([before + MARKS[0], "", *run_table(result), "", MARKS[1] + after])
-
-
-def task_page(name: str, lines: list[str]) -> str:
-    """docs/tasks/NAME.md with its block as the JSON has it."""
-    text = (ROOT / "docs" / "tasks" / f"{name}.md").read_text()
+def filled(text: str, name: str, lines: list[str]) -> str:
+    """A text with these lines between its marks of that name."""
     first, last = f"<!-- {name}: benchmarks/tables.py -->", f"<!-- end of {name} -->"
     before, rest = text.split(first)
     return "\n".join([before + first, "", *lines, "", last + rest.split(last)[1]])
+
+
+def blocks() -> dict[Path, dict[str, list[str]]]:
+    """Of texts written by hand, the blocks that the JSON gives."""
+    run = read("run-ml-100k")
+    assert run is not None
+    tasks = {"export": export.block(), "serve": serving.block(), "browser": web.block()}
+    pages = {ROOT / "docs" / "tasks" / f"{name}.md": {name: lines} for name, lines in tasks.items()}
+    return pages | {ROOT / "README.md": {"findings": findings.block(), "results": run_table(run)}}
 
 
 def main() -> None:
@@ -202,10 +200,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    texts = {ROOT / "docs" / "results.md": results_page(), ROOT / "README.md": readme(), **performance.pages()}
+    texts = {ROOT / "docs" / "results.md": results_page(), **performance.pages()}
     texts[ROOT / "docs" / "claims.md"] = claims.page()
-    for name, lines in {"export": export.block(), "serve": serving.block(), "browser": web.block()}.items():
-        texts[ROOT / "docs" / "tasks" / f"{name}.md"] = task_page(name, lines)
+    for path, parts in blocks().items():
+        texts[path] = path.read_text()
+        for name, lines in parts.items():
+            texts[path] = filled(texts[path], name, lines)
     for study in study_results():
         for name, text in study_pages(study).items():
             texts[ROOT / "docs" / "results" / name] = text

@@ -1,0 +1,63 @@
+"""What README.md says was found: a row a kind of model, a column a data set, each value from a study's JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import claims
+
+DATA = {"ml-100k": "MovieLens-100K", "amazon14-beauty": "Amazon Beauty", "amazon14-sports": "Amazon Sports"}
+ALONE, ALL = claims.ALONE, claims.ALL
+ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
+    (
+        "sequential rules, which train nothing",
+        {
+            "ml-100k": ("models-tuned", "sequential rules"),
+            "amazon14-beauty": ("models", "sequential rules"),
+            "amazon14-sports": ("models-sports", "sequential rules"),
+        },
+    ),
+    ("SASRec, items by their ids", {"ml-100k": ("models-tuned", "SASRec"), "amazon14-beauty": ("models", "SASRec")}),
+    ("4 of SmolLM2-135M's 30 layers, items by their ids, cross-entropy alone", {"ml-100k": ("ablation", ALONE)}),
+    ("the same, distilled by the paper's loss", {"ml-100k": ("ablation", ALL)}),
+    (
+        "SASRec, items by text, too",
+        {"amazon14-beauty": ("models", claims.CLASSIC), "amazon14-sports": ("models-sports", claims.CLASSIC)},
+    ),
+    ("eSASRec, items by text, too", {"amazon14-beauty": ("models-longer", claims.MODERN)}),
+    (
+        "that SASRec, taught by three like it, rules and text-kNN",
+        {
+            "amazon14-beauty": ("models", "SASRec taught by classics"),
+            "amazon14-sports": ("models-sports", "SASRec taught by classics"),
+        },
+    ),
+    (
+        "those 4 layers, items by text, too, cross-entropy alone",
+        {"amazon14-beauty": ("models-longer", "LLM + text"), "amazon14-sports": ("models-sports", "LLM + text")},
+    ),
+    (
+        "the same, taught by the scores of an LLM and all of these teachers",
+        {
+            "amazon14-beauty": ("models-longer", "LLM taught by all, longer"),
+            "amazon14-sports": ("models-sports", "LLM taught by all, longer"),
+        },
+    ),
+)
+"""What a row is called, and of each data set the study and the model that it tells."""
+
+
+def block() -> list[str]:
+    """The table."""
+    lines = [f"| | {' | '.join(DATA.values())} |", f"|---|{'---|' * len(DATA)}"]
+    for says, where in ROWS:
+        lines.append(f"| {says} | {' | '.join(_value(name, where.get(name)) for name in DATA)} |")
+    return lines
+
+
+def _value(data: str, place: tuple[str, str] | None) -> str:
+    if place is None:
+        return "–"
+    study, model = place
+    found: dict[str, Any] = json.loads(Path(claims.STUDIES / f"{study}.json").read_text())["data"][data]["models"]
+    return f"{found[model]['mean']['NDCG@10']:.4f}"
