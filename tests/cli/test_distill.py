@@ -42,13 +42,16 @@ def test_layers_blocks_and_weights_are_options(house, tmp_path, capsys):
         (["--kind", "caser", "--window", "11"], "window is 11, but only the 10 items"),
         (["--out", "TEACHER"], "the teacher itself"),
         (["--start", "teacher-adapters", "--item-table", "SASREC"], "drop --item-table or the start"),
+        (["--layers-by", "influence"], "take slmrec distill --start teacher"),
     ],
 )
 def test_mistakes_end_before_training(more, sentence, house, tmp_path, capsys):
     folders = {"SASREC": str(house.sasrec), "TEACHER": str(house.teacher)}
     more = [folders.get(word, word) for word in more]
     assert main(words(house, tmp_path / "s", *more)) == 2
-    assert sentence in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert sentence in told.err
+    assert "to train" not in told.out + told.err  # what it would have cost
     assert list(tmp_path.iterdir()) == []
 
 

@@ -99,6 +99,8 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--item-table is for an llm student; one of kind {arguments.kind} starts its own")
         if any(budget):
             raise UserError(f"a budget picks an llm student's depth; one of kind {arguments.kind} has its own options")
+    if arguments.kind == "llm":
+        student.check_start(distillation.start)
     check_out(out, "config.json")
     from slmrec.data import Dataset
     from slmrec.models import SLMRec, load
