@@ -17,9 +17,18 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "amazon14-sports": ("models-sports", "sequential rules"),
         },
     ),
-    ("SASRec, items by their ids", {"ml-100k": ("models-tuned", "SASRec"), "amazon14-beauty": ("models", "SASRec")}),
-    ("4 of SmolLM2-135M's 30 layers, items by their ids, cross-entropy alone", {"ml-100k": ("ablation", ALONE)}),
-    ("the same, distilled by the paper's loss", {"ml-100k": ("ablation", ALL)}),
+    (
+        "SASRec, items by their ids",
+        {"ml-100k": ("models-tuned", "SASRec"), "amazon14-beauty": ("ablation-beauty", "SASRec")},
+    ),
+    (
+        "4 of SmolLM2-135M's 30 layers, items by their ids, cross-entropy alone",
+        {"ml-100k": ("ablation", ALONE), "amazon14-beauty": ("ablation-beauty", ALONE)},
+    ),
+    (
+        "the same, distilled by the paper's loss",
+        {"ml-100k": ("ablation", ALL), "amazon14-beauty": ("ablation-beauty", ALL)},
+    ),
     (
         "SASRec, items by text, too",
         {"amazon14-beauty": ("models", claims.CLASSIC), "amazon14-sports": ("models-sports", claims.CLASSIC)},
