@@ -56,6 +56,20 @@ def test_what_was_not_timed_is_not_drawn_against_time():
     assert not any("ms" in text for text in texts)
 
 
+@pytest.mark.parametrize("spread", [0.2, 0.02, 0.002, 0.0018, 0.0011])
+def test_numbers_below_levels_close_to_each_other_do_not_run_into_one_another(spread):
+    models = {
+        f"a model of many words, {place}": {"kind": "sasrec", "mean": {"NDCG@10": level}, "sd": None, "seeds": {}}
+        for place, level in enumerate((0.05, 0.05 + spread / 2, 0.05 + spread))
+    }
+    svg = _plot({"axis": {}, "axis_title": "", "data": {"d": {"models": models}}}, "d")
+    numbers = re.findall(r'<text[^>]*text-anchor: middle[^>]* x="([\d.]+)"[^>]*>(0[\d.]+)<', svg)
+    places = sorted((float(place), len(number)) for place, number in numbers)
+    assert len(places) > 1
+    for (left, wide), (right, other) in itertools.pairwise(places):
+        assert right - left > 5.5 * (wide + other) / 2  # nine-point digits
+
+
 def test_names_of_the_frontier_do_not_lie_on_each_other():
     levels = {"low": 0.1, "a": 0.2, "b": 0.2001, "c": 0.2002}
     models = {

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from slmrec.evaluation import METRICS
 from slmrec.report.plots import apart
@@ -305,6 +305,7 @@ def _levels(axes: Axes, models: Mapping[str, Any]) -> None:
     axes.set_yticks(range(len(ranked)), ranked)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(5))  # levels close to each other have many digits
     axes.set_xlabel("test NDCG@10; a stroke a seed")
 
 
