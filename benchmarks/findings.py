@@ -1,7 +1,6 @@
 """What README.md says was found: a row a kind of model, a column a data set, each value from a study's JSON."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import claims
@@ -35,7 +34,7 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     ),
     ("eSASRec, items by text, too", {"amazon14-beauty": ("models-longer", claims.MODERN)}),
     (
-        "that SASRec, taught by three like it, rules and text-kNN",
+        "SASRec, items by text, taught by three like it, rules and text-kNN",
         {
             "amazon14-beauty": ("models", "SASRec taught by classics"),
             "amazon14-sports": ("models-sports", "SASRec taught by classics"),
@@ -68,5 +67,5 @@ def _value(data: str, place: tuple[str, str] | None) -> str:
     if place is None:
         return "–"
     study, model = place
-    found: dict[str, Any] = json.loads(Path(claims.STUDIES / f"{study}.json").read_text())["data"][data]["models"]
+    found: dict[str, Any] = json.loads((claims.STUDIES / f"{study}.json").read_text())["data"][data]["models"]
     return f"{found[model]['mean']['NDCG@10']:.4f}"
