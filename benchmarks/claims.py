@@ -169,6 +169,12 @@ def page() -> str:
     return "\n".join([*lines, "", *_efficiency(), "", *_aims(), "", _run_time(), ""])
 
 
+def models_of(study: str, data: str) -> dict[str, Any]:
+    """What a study's JSON says of each model on a data set."""
+    found: dict[str, Any] = json.loads((STUDIES / f"{study}.json").read_text())
+    return found["data"][data]["models"]
+
+
 def _parts(study: str) -> list[dict[str, Any]]:
     """The data of a study, and of what was measured apart from it as STUDY-PART.json."""
     paths = [STUDIES / f"{study}.json", *sorted(STUDIES.glob(f"{study}-*.json"))]

@@ -1,8 +1,5 @@
 """What README.md says was found: a row a kind of model, a column a data set, each value from a study's JSON."""
 
-import json
-from typing import Any
-
 import claims
 
 DATA = {"ml-100k": "MovieLens-100K", "amazon14-beauty": "Amazon Beauty", "amazon14-sports": "Amazon Sports"}
@@ -67,5 +64,4 @@ def _value(data: str, place: tuple[str, str] | None) -> str:
     if place is None:
         return "–"
     study, model = place
-    found: dict[str, Any] = json.loads((claims.STUDIES / f"{study}.json").read_text())["data"][data]["models"]
-    return f"{found[model]['mean']['NDCG@10']:.4f}"
+    return f"{claims.models_of(study, data)[model]['mean']['NDCG@10']:.4f}"

@@ -84,9 +84,9 @@ def sasrec_table(result: dict[str, Any]) -> list[str]:
         cells = [name, model, str(len(seeds)), f"{entry['NDCG@10']['mean']:.4f}{spread}", f"{hits:.4f}"]
         lines.append("| " + " | ".join([*cells, f"{entry['published_NDCG@10']}", f"{seconds:,.0f}"]) + " |")
     name, study = OF_STUDY
-    told = json.loads((claims.STUDIES / f"{study}.json").read_text())["data"][name]["models"]["SASRec"]
+    told = claims.models_of(study, name)["SASRec"]
     mean, seconds = told["mean"], [seed["training_seconds"] for seed in told["seeds"].values()]
-    cells = [name, f"recipe `default`, as in [{study}](results/{study}.md)", str(len(seconds))]
+    cells = [name, f"recipe `default` with patience 3, [{study}](results/{study}.md)", str(len(seconds))]
     cells += [f"{mean['NDCG@10']:.4f} ± {told['sd']['NDCG@10']:.4f}", f"{mean['HR@10']:.4f}"]
     cells += [f"{result[name]['published_NDCG@10']}", f"{sum(seconds) / len(seconds):,.0f}"]
     return [*lines, "| " + " | ".join(cells) + " |"]
