@@ -185,7 +185,7 @@ def _rows(claim: Claim) -> Iterator[list[str]]:
     for name, data in (each for part in _parts(claim.study) for each in part.items()):
         for found in data["comparisons"]:
             if (found["model"], found["baseline"]) in claim.pairs:
-                relative = "" if found["relative"] is None else f"({100 * found['relative']:+.0f} %)"
+                relative = "" if found["relative"] is None else f"({100 * found['relative']:+.1f} %)"
                 yield [
                     name,
                     f"{found['model']} − {found['baseline']}: {found['difference']:+.4f} {relative}",
