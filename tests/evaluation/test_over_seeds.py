@@ -36,6 +36,21 @@ def test_means_difference_and_effect_by_hand():
     assert found.cases == 3
 
 
+def test_what_was_made_from_the_other_is_compared_over_the_seeds_of_both():
+    # By hand: seed 1 is a lucky one of the baseline's, which the model made from seeds 0 and 2 has nothing to do with.
+    parent = ranks("parent", {0: [0.0, 5.0], 1: [0.0, 0.0], 2: [5.0, 5.0]})
+    child = ranks("child", {2: [5.0, 5.0], 0: [0.0, 5.0]})
+    other = ranks("other", {7: [5.0, 5.0]})
+    frame, pair = pl.concat([parent, child, other]), ("child", "parent")
+    (apart,) = compare_over_seeds(frame, [pair], "HR@1")
+    assert (apart.seeds, apart.difference) == ((2, 3), pytest.approx(1 / 4 - 3 / 6))
+    (found,) = compare_over_seeds(frame, [pair], "HR@1", paired=[pair])
+    assert (found.seeds, found.difference, found.p_value) == ((2, 2), 0, 1)
+    assert found.model_mean == found.baseline_mean == 1 / 4
+    with pytest.raises(UserError, match="'other' and 'parent' have no seed in common"):
+        compare_over_seeds(frame, [("other", "parent")], paired=[("other", "parent")])
+
+
 def test_users_with_several_cases_are_drawn_whole():
     ours = ranks("ours", {0: [0.0, 0.0, 5.0, 5.0]}, users=[0, 0, 1, 1])
     theirs = ranks("theirs", {0: [5.0, 5.0, 0.0, 0.0]}, users=[0, 0, 1, 1])

@@ -1,6 +1,7 @@
 """Studies on tiny models: what runs, what is not run twice, what is shared, what the results say."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import polars as pl
@@ -97,6 +98,27 @@ def test_results_hold_what_evaluation_gives(done, small, cycle):
     pairs = [(c["model"], c["baseline"]) for c in result["data"]["cycle"]["comparisons"]]
     assert pairs == [("taught", "SASRec"), ("SASRec", "popularity")]
     assert result["written"]["machine"]["torch"]
+
+
+def test_a_look_at_fewer_seeds_is_compared_with_what_it_looks_at_by_those(done, small, cycle, tmp_path):
+    out = shutil.copytree(done[0], tmp_path / "copy")
+    study = replace(small, pairs=[("newest 1", "SASRec"), ("both", "SASRec"), ("taught", "SASRec")])
+    made = jobs.Jobs(study, {"cycle": cycle}, 2, out)
+    for name in ("popularity", "newest 1"):
+        made.done(("cycle", name, 1)).unlink()
+
+    class CutOff(Told):
+        def stage(self, number: int, total: int, title: str) -> None:
+            if "newest" in title:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, [cycle], 2, out, CutOff())
+    found = json.loads((out / "small.json").read_text())["data"]["cycle"]
+    seeds = {comparison["model"]: comparison["seeds"] for comparison in found["comparisons"]}
+    assert seeds == {"newest 1": [1, 1], "both": [1, 2], "taught": [2, 2]}  # the taught have teachers of fixed seeds
+    ours, theirs = (found["models"][name]["seeds"]["0"]["NDCG@10"] for name in ("newest 1", "SASRec"))
+    assert found["comparisons"][0]["difference"] == pytest.approx(ours - theirs, abs=2e-5)
 
 
 def test_what_is_finished_is_not_done_again_and_another_study_shares_it(done, small, cycle):

@@ -155,8 +155,8 @@ def _comparisons(comparisons: list[Mapping[str, Any]], title: str) -> list[str]:
         f"{title}: the model's mean over its seeds less the baseline's, 95 % interval over users and seeds, Cohen's d "
         "over users, p by Holm's correction.",
         "",
-        "| model | against | difference | in % | interval | d | p | |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | against | seeds | difference | in % | interval | d | p | |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for found in comparisons:
         # One seed has no spread to resample, so its interval is too narrow: nothing is concluded from it.
@@ -167,6 +167,7 @@ def _comparisons(comparisons: list[Mapping[str, Any]], title: str) -> list[str]:
         cells = [
             found["model"],
             found["baseline"],
+            " and ".join(map(str, found["seeds"])),
             f"{found['difference']:+.4f}",
             "–" if found["relative"] is None else f"{100 * found['relative']:+.1f}",
             f"{found['low']:+.4f} to {found['high']:+.4f}",

@@ -124,6 +124,12 @@ class Study:
         """The trial of this name."""
         return next(trial for trial in self.trials if trial.name == name)
 
+    def made_from(self, name: str) -> set[str]:
+        """A model, and all that a seed of it is made from and that has the same seed."""
+        what = next(model for model in self.models if model.name == name)
+        needs = what.of if isinstance(what, Look) else what.needs
+        return {name}.union(*(self.made_from(need) for need in needs if "@" not in need))
+
     def only(self, names: Sequence[str]) -> "Study":
         """The part of the study that these models and what they need make up.
 

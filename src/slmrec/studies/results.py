@@ -50,14 +50,17 @@ def summary(
                     for row in levels.iter_rows(named=True)
                 }
         pairs = [pair for pair in study.pairs if set(pair) <= models.keys()]
+        kin = {pair for pair in pairs if study.made_from(pair[0]) & study.made_from(pair[1])}
+        # A study that was cut off may have different seeds of two models.
+        pairs = [(a, b) for a, b in pairs if (a, b) not in kin or models[a]["seeds"].keys() & models[b]["seeds"].keys()]
         found[data.name] = {
             "users": data.num_users,
             "items": data.num_items,
             "interactions": data.num_interactions,
             "fingerprint": data.fingerprint,
             "models": models,
-            "comparisons": _comparisons(ranks[data.name], pairs),
-            "comparisons_cold": _comparisons(ranks[data.name].filter(pl.col("target_count") <= COLD), pairs),
+            "comparisons": _comparisons(ranks[data.name], pairs, kin),
+            "comparisons_cold": _comparisons(ranks[data.name].filter(pl.col("target_count") <= COLD), pairs, kin),
         }
     trials = [{**asdict(trial), "kind": trial.kind} for trial in study.trials]
     return {
@@ -114,9 +117,11 @@ def _roles(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: np.mean([seed[name] for seed in seeds], axis=0).round(4).tolist() for name in seeds[0]}
 
 
-def _comparisons(ranks: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+def _comparisons(
+    ranks: pl.DataFrame, pairs: Sequence[tuple[str, str]], kin: set[tuple[str, str]]
+) -> list[dict[str, Any]]:
     found = []
-    for comparison in compare_over_seeds(ranks, pairs) if pairs and len(ranks) else []:
+    for comparison in compare_over_seeds(ranks, pairs, paired=kin) if pairs and len(ranks) else []:
         told = asdict(comparison)
         found.append({key: round(value, 6) if isinstance(value, float) else value for key, value in told.items()})
     return found
