@@ -3,10 +3,12 @@
     python benchmarks/sasrec.py SOURCE … [--seeds 3] [--work FOLDER] [--result FILE] [--sasrec.KEY VALUE …]
 
 SOURCE: a folder with the S3-Rec sequences.txt (and items.tsv), as amazon14-beauty. A seed whose result stands in
-the result file is not run again; one that was cut off goes on from its checkpoint in the work folder.
+the result file is not run again; one that was cut off goes on from its checkpoint in the work folder, and one that was
+trained with the same options is only tested.
 """
 
 import argparse
+import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from statistics import mean, stdev
 from slmrec.data import prepare_source
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json
+from slmrec.models import load
 from slmrec.provenance import provenance
 from slmrec.recipe import load_recipe
 from slmrec.training.train import train_classic
@@ -42,8 +45,10 @@ def main() -> None:
             if str(seed) in entry["seeds"]:
                 continue
             options = replace(recipe.sasrec, training=replace(recipe.sasrec.training, seed=seed))
-            folder = arguments.work / f"{data.name}-{seed}"
-            model = train_classic(data, options, folder, lambda *told: print(*told, end="\r"))
+            digest = hashlib.sha256(json.dumps(asdict(options)).encode()).hexdigest()[:10]
+            folder = arguments.work / f"{data.name}-{digest}"
+            made = (folder / "config.json").exists()
+            model = load(folder) if made else train_classic(data, options, folder, tell)
             training = json.loads((folder / "training.json").read_text())
             entry["seeds"][str(seed)] = {
                 "test": evaluate(model, data).metrics,
@@ -57,6 +62,11 @@ def main() -> None:
             entry["NDCG@10"] = {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None}
             write_json(arguments.result, found)
             print(data.name, seed, entry["seeds"][str(seed)]["test"], entry["NDCG@10"])
+
+
+def tell(done: int, total: int, note: str) -> None:
+    """Progress on one line."""
+    print(done, total, note, end="\r", flush=True)
 
 
 if __name__ == "__main__":
