@@ -142,7 +142,7 @@ def results_page() -> str:
         if result := read(name):
             lines += [f"## {title}", "", *run_table(result), "", *loss_table(result), ""]
     if result := read("sasrec"):
-        lines += ["## SASRec on the published Amazon splits", "", *sasrec_table(result), ""]
+        lines += ["## SASRec on published splits", "", *sasrec_table(result), ""]
         lines += ["Full ranking, seen items masked, full softmax, 2 blocks. `python benchmarks/sasrec.py`.", ""]
     if result := read("sessions"):
         lines += ["## YooChoose 1/64, by the session papers' protocol", "", *sessions_table(result), ""]
