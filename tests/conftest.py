@@ -1,5 +1,6 @@
 """Tiny things that many tests build on: random decoders of several families and a data set with a planted order."""
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,15 @@ from slmrec.training.options import LLMOptions
 torch.set_num_threads(1)  # on things this tiny a second thread only waits
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """Each training collects garbage once (accelerate's `free_memory`): seconds, where all that libraries and earlier
+    files of tests have loaded is looked at again."""
+    gc.collect()
+    gc.freeze()
+
 
 DECODERS = {
     "llama": LlamaConfig(
