@@ -8,12 +8,12 @@ trained with the same options is only tested.
 """
 
 import argparse
-import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, stdev
 
+import trained
 from slmrec.data import prepare_source
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json
@@ -45,10 +45,8 @@ def main() -> None:
             if str(seed) in entry["seeds"]:
                 continue
             options = replace(recipe.sasrec, training=replace(recipe.sasrec.training, seed=seed))
-            digest = hashlib.sha256(json.dumps(asdict(options)).encode()).hexdigest()[:10]
-            folder = arguments.work / f"{data.name}-{digest}"
-            made = (folder / "config.json").exists()
-            model = load(folder) if made else train_classic(data, options, folder, tell)
+            folder = trained.folder(arguments.work, data.name, options)
+            model = load(folder) if trained.is_made(folder) else train_classic(data, options, folder, trained.tell)
             training = json.loads((folder / "training.json").read_text())
             entry["seeds"][str(seed)] = {
                 "test": evaluate(model, data).metrics,
@@ -62,11 +60,6 @@ def main() -> None:
             entry["NDCG@10"] = {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None}
             write_json(arguments.result, found)
             print(data.name, seed, entry["seeds"][str(seed)]["test"], entry["NDCG@10"])
-
-
-def tell(done: int, total: int, note: str) -> None:
-    """Progress on one line."""
-    print(done, total, note, end="\r", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ nothing counts them all at once.
 """
 
 import argparse
-import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+import trained
 from slmrec.data import Dataset, prepare_source
 from slmrec.data.split import SPLITS
 from slmrec.evaluation import evaluate
@@ -70,26 +70,22 @@ def main() -> None:
     print(arguments.kind, {key: found[arguments.kind][key] for key in ("cases", "HR@20", "MRR@20")})
 
 
-def tell(done: int, total: int, note: str) -> None:
-    """Progress on one line."""
-    print(done, total, note, end="\r", flush=True)
-
-
 def final(data: Dataset, options: ClassicOptions | NeighboursOptions, work: Path) -> tuple[Recommender, dict[str, Any]]:
-    """A model of all training sessions, and how it came to be; other options have another folder."""
+    """A model of all training sessions, and how it came to be."""
     told: dict[str, Any] = {"options": asdict(options)}
-    name = f"{type(options).__name__}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:10]}"
+    kind = type(options).__name__
+    final = trained.folder(work, f"{kind}-final", options)
     if not isinstance(options, NeighboursOptions):
-        options, found = searched(data, options, work / f"{name}-searched")
+        options, found = searched(data, options, trained.folder(work, f"{kind}-searched", options))
         told |= found
-    made = work / f"{name}-final"
-    return load(made) if (made / "config.json").exists() else train(everything(data), options, made, None, tell), told
+    made = trained.is_made(final)
+    return load(final) if made else train(everything(data), options, final, None, trained.tell), told
 
 
 def searched(data: Dataset, options: ClassicOptions, folder: Path) -> tuple[ClassicOptions, dict[str, Any]]:
     """Options with the epochs that are best on validation, and how they were found."""
-    if not (folder / "config.json").exists():
-        train(data, options, folder, progress=tell)
+    if not trained.is_made(folder):
+        train(data, options, folder, progress=trained.tell)
     training = json.loads((folder / "training.json").read_text())
     epochs = round(training["best_epoch"])
     told = {"valid_NDCG@10": [row["valid_NDCG@10"] for row in training["log"] if "valid_NDCG@10" in row]}

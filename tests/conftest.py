@@ -23,8 +23,8 @@ transformers.logging.disable_progress_bar()
 
 @pytest.fixture(scope="module", autouse=True)
 def frozen() -> None:
-    """Each training collects garbage once (accelerate's `free_memory`): seconds, where all that libraries and earlier
-    files of tests have loaded is looked at again."""
+    """Each training collects garbage once (accelerate's `free_memory`), and would look at all that libraries and
+    earlier files of tests have loaded: that was a quarter of the tests' processor time."""
     gc.collect()
     gc.freeze()
 

@@ -18,6 +18,7 @@ from slmrec.studies import jobs, runner
 from slmrec.studies.names import STUDIES
 from slmrec.studies.page import pages
 from slmrec.studies.plan import Look, Study, Trial, named_study
+from slmrec.studies.results import summary
 from slmrec.studies.runner import plan_study, run_study
 from slmrec.training.options import DistillationOptions, LLMOptions, SASRecOptions, StudentOptions, TrainingOptions
 
@@ -119,6 +120,19 @@ def test_a_look_at_fewer_seeds_is_compared_with_what_it_looks_at_by_those(done, 
     assert seeds == {"newest 1": [1, 1], "both": [1, 2], "taught": [2, 2]}  # the taught have teachers of fixed seeds
     ours, theirs = (found["models"][name]["seeds"]["0"]["NDCG@10"] for name in ("newest 1", "SASRec"))
     assert found["comparisons"][0]["difference"] == pytest.approx(ours - theirs, abs=2e-5)
+
+
+def test_what_shares_its_luck_but_no_seed_is_not_compared(done, small, cycle):
+    made = jobs.Jobs(small, {"cycle": cycle}, 2, done[0])
+    entries, frames = [], []
+    for name, seed in (("SASRec", 0), ("newest 1", 1), ("taught", 1)):
+        path = made.done(("cycle", name, seed))
+        entries.append(json.loads(path.read_text()) | {"model": name})
+        told = pl.lit(name).alias("model"), pl.lit(seed).alias("seed")
+        frames.append(pl.read_parquet(path.with_suffix(".parquet")).with_columns(*told))
+    study = replace(small, pairs=[("newest 1", "SASRec"), ("taught", "SASRec")])
+    found = summary(study, [cycle], {"cycle": entries}, {"cycle": pl.concat(frames)}, "")["data"]["cycle"]
+    assert [comparison["model"] for comparison in found["comparisons"]] == ["taught"]
 
 
 def test_what_is_finished_is_not_done_again_and_another_study_shares_it(done, small, cycle):

@@ -33,10 +33,6 @@ class Jobs:
     def __init__(self, study: Study, data_sets: Mapping[str, Dataset], seeds: int, out: Path) -> None:
         self.study, self.data_sets, self.seeds, self.out = study, data_sets, seeds, out
 
-    def named(self, name: str) -> Trial | Look:
-        """A model of the study."""
-        return next(what for what in self.study.models if what.name == name)
-
     def seeds_of(self, what: Trial | Look) -> range:
         """Seeds of a model; of a look at models of fixed seeds there is one."""
         return range(1 if isinstance(what, Look) and what.seedless else self.seeds)
@@ -71,14 +67,13 @@ class Jobs:
     def needs(self, job: Job) -> list[Job]:
         """What a job is made from."""
         data, name, seed = job
-        what = self.named(name)
-        needed = (self.needed(need, seed) for need in (what.of if isinstance(what, Look) else what.needs))
+        needed = (self.needed(need, seed) for need in self.study.model(name).needs)
         return [(data, trial.name, own) for trial, own in needed]
 
     def done(self, job: Job) -> Path:
         """The file whose being there says that a job is done."""
         data, name, seed = job
-        return self.measured(self.data_sets[data], self.named(name), seed)
+        return self.measured(self.data_sets[data], self.study.model(name), seed)
 
     def needed(self, need: str, seed: int) -> tuple[Trial, int]:
         """The trial and seed that "name" or "name@2" means for a model of ``seed``."""

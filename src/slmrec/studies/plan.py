@@ -78,6 +78,11 @@ class Look:
     """Whether each of several counts as the validation split would have it."""
 
     @property
+    def needs(self) -> list[str]:
+        """Trials that have to be there before it."""
+        return [*self.of]
+
+    @property
     def seedless(self) -> bool:
         """Whether it is the same for every seed of the study: then it is measured once, and counts as one seed."""
         return all("@" in one for one in self.of)
@@ -108,8 +113,7 @@ class Study:
         known = [trial.name for trial in self.trials]
         for name in {name for name in known if known.count(name) > 1}:
             raise ValueError(f"study {self.name} has two trials '{name}'")
-        named = [need.partition("@")[0] for trial in self.trials for need in trial.needs]
-        named += [one.partition("@")[0] for look in self.looks for one in look.of]
+        named = [need.partition("@")[0] for model in self.models for need in model.needs]
         known += [look.name for look in self.looks]
         named += [name for pair in self.pairs for name in pair] + list(self.axis)
         for name in set(named) - set(known):
@@ -124,11 +128,13 @@ class Study:
         """The trial of this name."""
         return next(trial for trial in self.trials if trial.name == name)
 
+    def model(self, name: str) -> Trial | Look:
+        """The trial or look of this name."""
+        return next(model for model in self.models if model.name == name)
+
     def made_from(self, name: str) -> set[str]:
         """A model, and all that a seed of it is made from and that has the same seed."""
-        what = next(model for model in self.models if model.name == name)
-        needs = what.of if isinstance(what, Look) else what.needs
-        return {name}.union(*(self.made_from(need) for need in needs if "@" not in need))
+        return {name}.union(*(self.made_from(need) for need in self.model(name).needs if "@" not in need))
 
     def only(self, names: Sequence[str]) -> "Study":
         """The part of the study that these models and what they need make up.
@@ -141,7 +147,7 @@ class Study:
             if name not in known:
                 raise UserError(f"study {self.name} has no model '{name}'; it has: {', '.join(known)}")
         looks = [look for look in self.looks if look.name in names]
-        wanted = set(names) | {one.partition("@")[0] for look in looks for one in look.of}
+        wanted = set(names) | {one.partition("@")[0] for look in looks for one in look.needs}
         while True:
             needed = {need.partition("@")[0] for trial in self.trials if trial.name in wanted for need in trial.needs}
             if needed <= wanted:

@@ -163,7 +163,7 @@ class _Runner:
 
     def _make(self, job: Job) -> None:
         name, what, seed = job
-        data, model = self.data_sets[name], self.jobs.named(what)
+        data, model = self.data_sets[name], self.study.model(what)
         if isinstance(model, Trial):
             self._trial(data, model, seed)
         else:
@@ -244,7 +244,7 @@ class _Runner:
         self.monitor.say(f"{len(self.jobs.asked())} results; to be made, with what they need: {len(jobs)}")
         seconds: dict[tuple[str, str], list[float]] = {}
         for job in jobs:
-            if isinstance(self.jobs.named(job[1]), Trial):
+            if isinstance(self.study.model(job[1]), Trial):
                 seconds.setdefault(job[:2], []).append(self._seconds(job))
         for (where, name), each in seconds.items():
             self.monitor.say(f"  {where}: {name}, {len(each)} × {each[0] / 60:.1f} min")
@@ -255,7 +255,7 @@ class _Runner:
 
     def _seconds(self, job: Job) -> float:
         """Of a training by itself: what other seeds of it took, or else an estimate. A look costs next to nothing."""
-        data, trial = self.data_sets[job[0]], self.jobs.named(job[1])
+        data, trial = self.data_sets[job[0]], self.study.model(job[1])
         if isinstance(trial, Look):
             return 0.0
         done = [self.jobs.measured(data, trial, seed) for seed in self.jobs.seeds_of(trial)]
