@@ -25,7 +25,7 @@ const list = recommendationList({
   deny: (item) => {
     choices.deny(item);
     byId("denied").querySelector("button")?.focus();
-    announce(`${inWords(item)} will not be shown again.`);
+    announce("change", `${inWords(item)} will not be shown again.`);
   },
   details: async (item, signal) => {
     const { backend, model } = page;
@@ -186,10 +186,10 @@ function draw({ items, milliseconds }, all) {
   const said = found ? `${choices.own ? "Against your order" : "Since your last change"}: ${summary(found)}.` : "";
   changed(said || "Best first, without what you chose already.");
   byId("time").textContent = `${time(milliseconds)} in the model, ${time(all)} in all`;
-  if (items.length) announce(`${plural(items.length, "recommendation")}, first ${inWords(items[0])}. ${said}`);
+  if (items.length) announce("list", `${plural(items.length, "recommendation")}, first ${inWords(items[0])}. ${said}`);
   else {
     instead(el("div", { class: "empty" }, el("h3", {}, "Nothing is left to recommend"), el("p", {}, "Your history, what you denied and the filters leave out every title.")));
-    announce("Nothing is left to recommend.");
+    announce("list", "Nothing is left to recommend.");
   }
 }
 

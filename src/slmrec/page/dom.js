@@ -51,12 +51,18 @@ export function titled(item) {
   );
 }
 
+const unspoken = new Map(); // what a text is about -> the text
 let speaking = 0;
 
-/** Say something to screen readers, once things have settled. */
-export function announce(text) {
+/** Say something to screen readers, once things have settled; of what is said about one thing until then, the last. */
+export function announce(about, text) {
+  unspoken.delete(about);
+  unspoken.set(about, text);
   clearTimeout(speaking);
-  speaking = setTimeout(() => (byId("announce").textContent = text), 250);
+  speaking = setTimeout(() => {
+    byId("announce").textContent = [...unspoken.values()].join(" ");
+    unspoken.clear();
+  }, 250);
 }
 
 /** Run `change`, then let the children that moved glide from where they were. Children are known by data-id. */

@@ -49,7 +49,7 @@ export function newItem(backend, page) {
         backend.similar(item.item_id, ALIKE, page.model()),
       ]);
       result.replaceChildren(...audience(item, users, alike));
-      announce(`${inWords(item)} is added. ${users.length ? `It suits user ${users[0].user} best.` : ""}`);
+      announce("change", `${inWords(item)} is added. ${users.length ? `It suits user ${users[0].user} best.` : ""}`);
       form.reset();
       id.value = unused();
     } catch (error) {

@@ -48,7 +48,7 @@ export function timeline(choices) {
     const target = focused.disabled ? cards.get(key).querySelector("button:not(:disabled)") : focused;
     target.focus();
     cards.get(key).scrollIntoView({ block: "nearest", inline: "nearest" });
-    announce(`${inWords(choices.history[to].item)} is now ${to + 1} of ${choices.history.length}.`);
+    announce("change", `${inWords(choices.history[to].item)} is now ${to + 1} of ${choices.history.length}.`);
   };
 
   const remove = (key) => {
