@@ -48,11 +48,11 @@ class Cut(Exception):
     """Stands for whatever ends a run."""
 
 
-@pytest.mark.parametrize("loss", ["softmax", "sampled-softmax"])
+@pytest.mark.parametrize("how", [{}, {"loss": "sampled-softmax", "negatives": 7}, {"average_epochs": 0.5}])
 @pytest.mark.parametrize("step", [3, 9])
-def test_a_run_cut_off_at_any_step_ends_with_the_weights_of_the_unbroken_one(cycle, tmp_path, monkeypatch, loss, step):
+def test_a_run_cut_off_at_any_step_ends_with_the_weights_of_the_unbroken_one(cycle, tmp_path, monkeypatch, how, step):
     monkeypatch.setattr(trainer_module, "SAVE_SECONDS", 0)  # save after every step, so also within an epoch
-    options = sasrec(loss=loss, negatives=7)
+    options = sasrec(**how)
     train_classic(cycle, options, tmp_path / "unbroken")
 
     def cut(done, total, note):

@@ -11,6 +11,7 @@ STUDIES = {
     "kd": "states against scores, temperatures, weights, best items, online",
     "cold-start": "few events, rare items, few users",
     "order": "histories out of order",
+    "averaging": "a moving average of a training's weights against those of its best epoch",
     "pretraining": "the language model's weights against random ones",
     "efficiency": "parameters and time of every kind of model, beside the paper's",
     "compression": "fewer layers, narrower ones with healing, int8, int4, smaller item tables",

@@ -7,6 +7,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.files import read_json
 from slmrec.models import Recommender
+from slmrec.training.averaging import Average
 from slmrec.training.modules import TrainingModule
 from slmrec.training.options import PATIENT_EPOCHS, TrainingOptions
 
@@ -73,6 +75,8 @@ def fit(
     trainer = RecommenderTrainer(module, examples, data, options, work, progress)
     checkpoint = last_checkpoint(work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.average:
+        trainer.average.swap()
     state = trainer.state
     best = state.best_global_step or state.global_step
     return Trained(
@@ -116,8 +120,13 @@ class RecommenderTrainer(Trainer):
         self.steps_per_epoch = math.ceil(len(examples) / options.batch_size)
         self.has_valid = len(data.cases("valid").users) > 0
         self.parts: dict[str, list[Tensor]] = defaultdict(list)
+        self.average: Average | None = None
+        if options.average_epochs:
+            module.average = self.average = Average(module.parameters(), options.average_epochs * self.steps_per_epoch)
         every = _steps_between_evaluations(options, self.steps_per_epoch)
         callbacks: list[TrainerCallback] = [_Clock(), _Log(every)]
+        if self.average:
+            callbacks.append(_Averaging(self.average))
         if options.patience and self.has_valid:
             callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
         if progress:
@@ -162,12 +171,13 @@ class RecommenderTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Rank the validation split over the whole catalogue."""
+        """Rank the validation split over the whole catalogue, with averaged weights where they are what is kept."""
         module = self.accelerator.unwrap_model(self.model)
         model: Recommender = module.model
-        found = evaluate(
-            model, self.valid_data, "valid", max_cases=self.options.valid_users, seed=self.options.seed
-        ).metrics
+        with self.average.in_place() if self.average else nullcontext():
+            found = evaluate(
+                model, self.valid_data, "valid", max_cases=self.options.valid_users, seed=self.options.seed
+            ).metrics
         metrics = {f"eval_{name}": found[name] for name in ("NDCG@10", "HR@10")}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -267,6 +277,16 @@ class _Clock(TrainerCallback, ExportableState):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if logs and not math.isfinite(logs.get("loss", 0.0)):
             raise FloatingPointError(f"the training loss is {logs['loss']} at step {state.global_step}")
+
+
+class _Averaging(TrainerCallback):
+    """Takes every step's weights into the average."""
+
+    def __init__(self, average: Average) -> None:
+        self.average = average
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.average.update(state.global_step)
 
 
 class _Log(TrainerCallback):

@@ -53,6 +53,9 @@ class TrainingOptions:
     """Correct sampled softmax for how often an item is drawn as a negative."""
     gbce_t: float = 0.75
     """gBCE's calibration t between 0 (plain BCE) and 1 (fully calibrated)."""
+    average_epochs: float = 0.0
+    """Validate and keep a moving average of the weights over about so many epochs (training/averaging.py); 0: the
+    weights of the last step."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the forward and backward pass."""
     seed: int = 0
@@ -66,6 +69,8 @@ class TrainingOptions:
             raise UserError(f"batch_positions is {self.batch_positions}, but must be at least 0")
         if self.valid_users is not None and self.valid_users < 1:
             raise UserError(f"valid_users is {self.valid_users}, but must be at least 1")
+        if self.average_epochs < 0:
+            raise UserError(f"average_epochs is {self.average_epochs:g}, but must be at least 0")
         if self.epochs < 1 and self.max_steps < 1:
             raise UserError(f"epochs is {self.epochs} and max_steps {self.max_steps}: one must be at least 1")
         if self.batch_size % self.gradient_accumulation:
