@@ -11,7 +11,7 @@ from slmrec.training.averaging import Average
 from slmrec.training.build import build_classic
 from slmrec.training.modules import NextItem
 from slmrec.training.options import SASRecOptions, TrainingOptions
-from slmrec.training.trainer import fit
+from slmrec.training.trainer import RecommenderTrainer, fit
 
 
 def mean_of(steps: list[torch.Tensor], decay: float) -> torch.Tensor:
@@ -61,6 +61,20 @@ def test_the_average_of_the_best_epoch_is_kept(cycle, tmp_path):
     told = max(row["valid_NDCG@10"] for row in trained.log if "valid_NDCG@10" in row)
     module.eval()
     assert evaluate(module.model, cycle, "valid").metrics["NDCG@10"] == told
+
+
+def test_weights_that_are_taken_apart_are_refused(cycle, tmp_path, monkeypatch):
+    whole = RecommenderTrainer.create_accelerator_and_postprocess
+
+    def apart(self):
+        whole(self)
+        self.is_fsdp_enabled = True
+
+    monkeypatch.setattr(RecommenderTrainer, "create_accelerator_and_postprocess", apart)
+    training = TrainingOptions(average_epochs=1.0)
+    module = NextItem(build_classic(cycle, SASRecOptions(hidden_size=16, max_length=8), None), training)
+    with pytest.raises(UserError, match="FSDP takes apart"):
+        fit(module, training_examples(cycle, 8, "every-position"), cycle, training, tmp_path / "work")
 
 
 def test_a_negative_span_is_refused():

@@ -71,6 +71,9 @@ def fit(
         options: how.
         work: folder for checkpoints and TensorBoard logs; the caller removes it when the result is safe.
         progress: told after every step.
+
+    Raises:
+        UserError: averaged weights are asked for under FSDP.
     """
     trainer = RecommenderTrainer(module, examples, data, options, work, progress)
     checkpoint = last_checkpoint(work)
@@ -139,6 +142,8 @@ class RecommenderTrainer(Trainer):
             data_collator=collate,
             callbacks=callbacks,
         )
+        if self.average and self.is_fsdp_enabled:
+            raise UserError("average_epochs needs whole weights, which FSDP takes apart; do without one of the two")
         self.remove_callback(PrinterCallback)  # progress is told by ours, results by the caller
 
     @property
