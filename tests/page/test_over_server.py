@@ -93,6 +93,7 @@ def test_the_list_is_the_models_and_says_why(open_page, api, fake):
 def test_the_history_is_reordered_by_keys_and_buttons(open_page, api, fake):
     page = open_page(api + START)
     before = listed(page)
+    hears(page, "10 recommendations, first ")
     page.focus(".event:nth-child(5) [data-does=earlier]")
     scores = page.locator(".score").all_inner_texts()
     after = settled(page, lambda: page.keyboard.press("ArrowUp"))
@@ -114,8 +115,8 @@ def test_the_history_is_reordered_by_keys_and_buttons(open_page, api, fake):
 
 
 def hears(page, words: str) -> None:
-    """Wait until a screen reader is told something that holds these words."""
-    page.wait_for_function("words => document.querySelector('#announce').textContent.includes(words)", arg=words)
+    """Wait until a screen reader is told something that starts with these words."""
+    page.wait_for_function("words => document.querySelector('#announce').textContent.startsWith(words)", arg=words)
 
 
 def test_changes_are_announced(open_page, api):
@@ -124,7 +125,7 @@ def test_changes_are_announced(open_page, api):
     hears(page, "10 recommendations, first Alien (1979).")
     page.click(".row:nth-child(1) .add")
     page.wait_for_function("() => document.querySelectorAll('.event').length === 6")
-    hears(page, "first Blade Runner (1982). Since your last change: ")
+    hears(page, "10 recommendations, first Blade Runner (1982). Since your last change: ")
 
 
 @pytest.mark.parametrize("phone", [False, True])
@@ -189,8 +190,11 @@ def test_nothing_left_is_said(open_page, api):
     listed(page)
     page.select_option("#filters select", "Horror")
     page.wait_for_function("() => document.querySelectorAll('.row').length === 1")
+    hears(page, "1 recommendation, first Alien (1979).")
     page.click(".row .not")
+    hears(page, "Alien (1979) will not be shown again.")
     page.wait_for_selector("text=Nothing is left to recommend")
+    page.wait_for_function("() => document.querySelector('#announce').textContent.endsWith('left to recommend.')")
 
 
 def test_models_stand_side_by_side(open_page, api, fake):

@@ -18,7 +18,8 @@ class Average(nn.Module):
 
         a_t = Σ_{s ≤ t} d^(t−s) w_s / Σ_{s ≤ t} d^(t−s) = a_{t−1} + (1 − d) / (1 − d^t) · (w_t − a_{t−1})
 
-    It is kept as buffers: as a part of the module under training it is in that one's checkpoints.
+    It is kept as buffers: as a part of the module under training it is in that one's checkpoints. torch's AveragedModel
+    would copy the whole module, the teachers beside a student included.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter], steps: float) -> None:
