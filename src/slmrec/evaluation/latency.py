@@ -1,9 +1,13 @@
-"""How long one request takes, a history in and ten items out, and how many users a second; nothing else going on."""
+"""How long one request takes, a history in and ten items out, and how many users a second.
+
+What else the machine does slows both; for a request's time it is measured how much that was.
+"""
 
 import time
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import torch
 
 from slmrec.data.dataset import Dataset
@@ -15,6 +19,10 @@ SECONDS = 2.0
 """What a turn of measuring users a second is to take."""
 FEW = 32
 """Users that tell how many more there is time for."""
+QUIET = 0.25
+"""Cores that other processes may keep busy while requests are timed."""
+WATCHED = 0.5
+"""Seconds over which they are watched at least: the system counts processor time in hundredths."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,13 @@ class Latency:
     p99: float
     events: int
     """Events of each history."""
+    others: float
+    """Cores that other processes kept busy meanwhile, on average."""
+
+    @property
+    def undisturbed(self) -> bool:
+        """Whether the machine was left alone, so that the times say what the model takes."""
+        return self.others <= QUIET
 
 
 def request_latency(model: Recommender, data: Dataset, *, events: int = 10, requests: int = REQUESTS) -> Latency:
@@ -36,6 +51,7 @@ def request_latency(model: Recommender, data: Dataset, *, events: int = 10, requ
     drawn = np.random.default_rng(0).choice(data.sequence, size=(WARM_UP + requests, events))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    before, began = _by_others(), time.perf_counter()
     try:
         found = []
         for history in drawn:
@@ -44,8 +60,10 @@ def request_latency(model: Recommender, data: Dataset, *, events: int = 10, requ
             found.append(time.perf_counter() - started)
     finally:
         torch.set_num_threads(threads)
+    time.sleep(max(0.0, WATCHED - (time.perf_counter() - began)))
+    others = max(0.0, _by_others() - before) / (time.perf_counter() - began)
     p50, p99 = np.percentile(np.array(found[WARM_UP:]) * 1000, (50, 99))
-    return Latency(float(p50), float(p99), events)
+    return Latency(float(p50), float(p99), events, others)
 
 
 def users_per_second(model: Recommender, data: Dataset, *, seconds: float = SECONDS, turns: int = 3) -> float:
@@ -66,3 +84,10 @@ def users_per_second(model: Recommender, data: Dataset, *, seconds: float = SECO
     rate(users)  # warms up
     users = int(min(len(histories), max(users, seconds * rate(users))))
     return float(np.median([rate(users) for _ in range(turns)]))
+
+
+def _by_others() -> float:
+    """Seconds of processor time since the machine's start that other processes used, or another machine took away."""
+    spent, own = psutil.cpu_times()._asdict(), psutil.Process().cpu_times()
+    waiting = ("idle", "iowait", "guest", "guest_nice")  # a guest's time is in the user's, too
+    return sum(seconds for kind, seconds in spent.items() if kind not in waiting) - own.user - own.system

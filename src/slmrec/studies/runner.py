@@ -225,16 +225,27 @@ class _Runner:
         evaluation = evaluate(
             model, data, name=what.name, progress=lambda done, all: self.monitor.progress(done, all, "test"), **how
         )
-        latency = None
-        if self.alone and isinstance(model, Recommender):
-            latency = asdict(request_latency(model, data))
         path = self.jobs.measured(data, what, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(ranks_frame(evaluation, data), path.with_suffix(".parquet"))
-        told = {**told, "kind": model.kind, "layers": getattr(model, "num_layers", None), "latency": latency}
+        told = {**told, "kind": model.kind, "layers": getattr(model, "num_layers", None)}
+        told["latency"] = self._latency(data, what.name, model)
         told["weight_bytes"] = model.weight_bytes()
         told |= {"model_seed": seed, "commit": commit(), "machine": in_words(machine())}
         write_json(path, {**evaluation.to_json(), **told})
+
+    def _latency(self, data: Dataset, name: str, model: Recommender | Ensemble) -> dict[str, Any] | None:
+        """Times of a request; None for several models together, or where something else keeps the machine busy."""
+        if not self.alone or isinstance(model, Ensemble):
+            return None
+        latency = request_latency(model, data)
+        if latency.undisturbed:
+            return asdict(latency)
+        self.monitor.say(
+            f"{name}: other processes kept {latency.others:.1f} cores busy while its requests were timed; "
+            "the times are left out"
+        )
+        return None
 
     # -- telling ----------------------------------------------------------------------------------------------
 
