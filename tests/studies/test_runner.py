@@ -20,7 +20,14 @@ from slmrec.studies.page import pages
 from slmrec.studies.plan import Look, Study, Trial, named_study
 from slmrec.studies.results import summary
 from slmrec.studies.runner import plan_study, run_study
-from slmrec.training.options import DistillationOptions, LLMOptions, SASRecOptions, StudentOptions, TrainingOptions
+from slmrec.training.options import (
+    DistillationOptions,
+    LLMOptions,
+    SASRecOptions,
+    StudentOptions,
+    TrainingOptions,
+    chosen,
+)
 
 TRAINING = TrainingOptions(epochs=1, batch_size=16)
 SASREC = SASRecOptions(hidden_size=8, num_blocks=1, max_length=7, training=TRAINING)
@@ -87,7 +94,7 @@ def test_requests_timed_beside_other_work_are_told_and_left_out(cycle, tmp_path,
 
 def test_an_option_that_is_off_is_not_in_a_models_name():
     told = {"rank": 8, "loss": "", "teachers": [], "training": {"logq": False, "epochs": 3, "added_later": 0.0}}
-    assert jobs._named(told) == {"rank": 8, "training": {"epochs": 3}}
+    assert chosen(told) == {"rank": 8, "training": {"epochs": 3}}
 
 
 def test_results_hold_what_evaluation_gives(done, small, cycle):

@@ -130,6 +130,24 @@ train_classic(Dataset.load(folder / "data"), {sasrec(epochs=6)!r}, folder / "bro
     assert_equal_weights(tmp_path / "unbroken", tmp_path / "broken")
 
 
+def test_a_training_begun_before_an_option_was_added_goes_on(cycle, tmp_path):
+    """What it is told by then lacks the option; where that is off, it is the same training."""
+
+    def cut(done, total, note):
+        if done == 4:
+            raise Cut
+
+    with pytest.raises(Cut):
+        train_classic(cycle, sasrec(), tmp_path / "m", progress=cut)
+    told = tmp_path / ".m.work" / "job.json"
+    job = json.loads(told.read_text())
+    assert job["options"]["training"].pop("average_epochs") == 0
+    told.write_text(json.dumps(job))
+    steps = []
+    train_classic(cycle, sasrec(), tmp_path / "m", progress=lambda done, total, note: steps.append(done))
+    assert steps[0] > 0
+
+
 def test_another_jobs_checkpoints_are_not_taken_up(cycle, tmp_path):
     def cut(done, total, note):
         raise Cut

@@ -15,6 +15,7 @@ from typing import Any
 
 from slmrec.data import Dataset
 from slmrec.studies.plan import Look, Study, Trial
+from slmrec.training.options import chosen
 
 Job = tuple[str, str, int]
 """What is made at once: a data set, a trial or look, and a seed."""
@@ -81,11 +82,7 @@ class Jobs:
         return self.study.trial(name), int(fixed) if fixed else seed
 
     def _digest(self, data: Dataset, what: Trial | Look) -> str:
-        """Names all that a model depends on but its seed.
-
-        What is off (none, zero, false, empty) is not named: an option that is added later and is off leaves the names
-        of what was trained before as they are.
-        """
+        """Names all that a model depends on but its seed."""
 
         def named(need: str) -> str:
             name, at, seed = need.partition("@")
@@ -97,7 +94,7 @@ class Jobs:
         else:
             told |= {"kind": type(what.options).__name__, "data": data.fingerprint}
             told |= {"items": what.items and named(what.items), "teachers": [named(one) for one in what.teachers]}
-        return hashlib.sha256(json.dumps(_named(told), sort_keys=True).encode()).hexdigest()[:10]
+        return hashlib.sha256(json.dumps(chosen(told), sort_keys=True).encode()).hexdigest()[:10]
 
     def _place(self, data: Dataset, what: Trial | Look, seed: int) -> Path:
         kind = "look" if isinstance(what, Look) else what.kind.lower()
@@ -110,13 +107,6 @@ class Jobs:
     def measured(self, data: Dataset, what: Trial | Look, seed: int) -> Path:
         """What is kept of a model's test; its ranks have the same name and another ending."""
         return (self.out / "measured" / self._place(data, what, seed)).with_suffix(".json")
-
-
-def _named(value: Any) -> Any:
-    """Dictionaries without what is off, at every depth."""
-    if not isinstance(value, dict):
-        return value
-    return {key: _named(item) for key, item in value.items() if item}
 
 
 def _plain(name: str) -> str:

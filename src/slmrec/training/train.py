@@ -49,6 +49,7 @@ from slmrec.training.options import (
     StudentOptions,
     TrainingOptions,
     block_ends,
+    chosen,
 )
 from slmrec.training.score_distillation import ScoreDistillation, check_teachers, teacher_scores
 from slmrec.training.teacher_states import teacher_states
@@ -376,10 +377,10 @@ def _claim(work: Path, job: dict[str, Any]) -> None:
     """Make the folder of a training in progress; what another job left there is thrown away."""
     told = work / "job.json"
     begun = read_json(told, "training in progress") if told.exists() else None  # cut off before it was written
-    if work.exists() and begun != _plain(job):
+    if work.exists() and chosen(begun) != chosen(job):
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
-    write_json(told, _plain(job))
+    write_json(told, job)
 
 
 def _part(progress: Progress | None, start: float, end: float) -> Progress | None:
@@ -391,10 +392,3 @@ def _part(progress: Progress | None, start: float, end: float) -> Progress | Non
 
 def _supervision(reading: str) -> Supervise:
     return "every-position" if reading == "every-position" else "last-position"
-
-
-def _plain(value: Any) -> Any:
-    """As JSON gives it back: tuples become lists."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,5 +1,6 @@
 """What can be chosen of models and their training: frozen dataclasses, the only home of these defaults."""
 
+from slmrec.training.options.chosen import chosen
 from slmrec.training.options.classic import (
     BERT4RecOptions,
     CaserOptions,
@@ -33,4 +34,5 @@ __all__ = [
     "TrainingOptions",
     "TransformerOptions",
     "block_ends",
+    "chosen",
 ]
