@@ -2,7 +2,9 @@
 
 import polars as pl
 import pytest
+import torch
 
+from slmrec import engine, scoring
 from slmrec.cli.main import main
 from slmrec.models import load
 
@@ -21,6 +23,17 @@ def test_writes_what_the_api_gives(house, histories, tmp_path, capsys):
     wanted = load(house.student).recommend({"a": ["003", "004"], "b": ["010"]}, k=4)
     found = pl.read_parquet(tmp_path / "out" / "part-00000.parquet")
     assert found.select("user_id", "item_id").equals(wanted.select("user_id", "item_id"))
+
+
+def test_it_runs_where_the_precision_says(house, histories, tmp_path, monkeypatch):
+    """On an accelerator, if there is one: here a device without memory stands for it."""
+    seen = []
+    monkeypatch.setattr(engine, "device_of", lambda precision: torch.device("meta" if precision == "fp32" else "cpu"))
+    monkeypatch.setattr(scoring, "score_parquet", lambda model, *_, **__: seen.append(model.device.type) or 0)
+    for precision in ("fp32", "int8"):
+        words = ["score", str(house.student), "--histories", str(histories), "--out", str(tmp_path / precision)]
+        assert main([*words, "--precision", precision]) == 0
+    assert seen == ["meta", "cpu"]
 
 
 def test_a_reduced_precision_changes_scores_where_it_can_be_had(house, histories, tmp_path, capsys):

@@ -38,10 +38,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     check_out(arguments.out, "score.json")
+    from torch import nn
+
+    from slmrec.engine import device_of
     from slmrec.models import load
     from slmrec.scoring import score_parquet
 
-    model = load(arguments.model).use_precision(arguments.precision)
+    placed = nn.Module.to(load(arguments.model), device_of(arguments.precision))
+    model = placed.use_precision(arguments.precision)
     with watching() as progress:
         progress.stage(1, 1, f"Scoring {arguments.histories.name}")
         users = score_parquet(
