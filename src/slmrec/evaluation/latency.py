@@ -3,6 +3,7 @@
 What else the machine does slows both; for a request's time it is measured how much that was.
 """
 
+import os
 import time
 from dataclasses import dataclass
 
@@ -19,8 +20,8 @@ SECONDS = 2.0
 """What a turn of measuring users a second is to take."""
 FEW = 32
 """Users that tell how many more there is time for."""
-QUIET = 0.25
-"""Cores that other processes may keep busy while requests are timed."""
+QUIET = 0.125
+"""Share of the machine's processors that others may keep busy while requests are timed: a quarter of one of two."""
 WATCHED = 0.5
 """Seconds over which they are watched at least: the system counts processor time in hundredths."""
 
@@ -34,7 +35,7 @@ class Latency:
     events: int
     """Events of each history."""
     others: float
-    """Cores that other processes kept busy meanwhile, on average."""
+    """Share of the machine's processors that other processes kept busy meanwhile."""
 
     @property
     def undisturbed(self) -> bool:
@@ -61,7 +62,8 @@ def request_latency(model: Recommender, data: Dataset, *, events: int = 10, requ
     finally:
         torch.set_num_threads(threads)
     time.sleep(max(0.0, WATCHED - (time.perf_counter() - began)))
-    others = max(0.0, _by_others() - before) / (time.perf_counter() - began)
+    there = (os.cpu_count() or 1) * (time.perf_counter() - began)
+    others = min(1.0, max(0.0, _by_others() - before) / there)
     p50, p99 = np.percentile(np.array(found[WARM_UP:]) * 1000, (50, 99))
     return Latency(float(p50), float(p99), events, others)
 

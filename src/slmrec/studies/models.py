@@ -89,6 +89,7 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by classics", best),
         ("LLM taught by all", best),
         ("LLM taught by all, longer", best),
+        ("SASRec taught by classics", "eSASRec + text"),
         ("SASRec taught by all", "eSASRec + text"),
         ("eSASRec taught by all", "eSASRec + text"),
         ("eSASRec taught by all", best),

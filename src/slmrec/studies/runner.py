@@ -242,7 +242,7 @@ class _Runner:
         if latency.undisturbed:
             return asdict(latency)
         self.monitor.say(
-            f"{name}: other processes kept {latency.others:.1f} cores busy while its requests were timed; "
+            f"{name}: other processes kept {latency.others:.0%} of the machine busy while its requests were timed; "
             "the times are left out"
         )
         return None
