@@ -60,3 +60,15 @@ def test_what_was_measured_apart_stands_below_its_study(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "STUDIES", tmp_path)
     (claim,) = (claim for claim in claims.CLAIMS if claim.study == "blocks")
     assert [row[0] for row in claims._rows(claim)] == ["beauty", "films"]
+
+
+def test_an_aim_is_told_of_its_own_data_and_where_there_is_something_to_tell(tmp_path, monkeypatch):
+    pair = {"model": "SASRec taught by classics", "baseline": "SASRec + text"}
+    gain = found(0.06, 0.001, 0.02, 0.01) | pair
+    nothing = found(0.0, 0.0, 0.0, 1.0) | pair | {"relative": None}  # of few rare items neither finds any
+    data = {name: {"comparisons": [gain], "comparisons_cold": [nothing]} for name in ("ml-1m", "beauty")}
+    (tmp_path / "models.json").write_text(json.dumps({"data": data}))
+    monkeypatch.setattr(claims, "STUDIES", tmp_path)
+    rows = [line.split(" | ") for line in claims._aims() if "SASRec taught by classics" in line]
+    told = [(row[1], row[4], row[-1].removesuffix(" |")) for row in rows]
+    assert told == [("+5 %", "ml-1m", "yes"), ("+10 %", "ml-1m", "no"), ("", "beauty", "no")]
