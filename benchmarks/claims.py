@@ -183,6 +183,13 @@ def models_of(study: str, data: str) -> dict[str, Any]:
     return found["data"][data]["models"]
 
 
+def users_per_second() -> dict[str, float]:
+    """Of the engine and of the published layout, on two threads."""
+    engine = json.loads((ROOT / "benchmarks" / "results" / "engine.json").read_text())
+    rates = engine["throughput"]["2 threads"]
+    return {name: found["median"] for name, found in rates.items() if isinstance(found, dict) and "median" in found}
+
+
 def _parts(study: str) -> list[dict[str, Any]]:
     """The data of a study, and of what was measured apart from it as STUDY-PART.json."""
     paths = [STUDIES / f"{study}.json", *sorted(STUDIES.glob(f"{study}-*.json"))]
@@ -283,11 +290,10 @@ def _run_time() -> str:
 
 def _efficiency() -> list[str]:
     """Speed and size, from the study of them, the engine's benchmark and a run."""
-    engine = json.loads((ROOT / "benchmarks" / "results" / "engine.json").read_text())
     run = json.loads((ROOT / "benchmarks" / "results" / "run-ml-100k.json").read_text())
-    layout = engine["throughput"]["2 threads"]
-    published = layout["published layout, 4 layers"]["median"] / layout["published layout, 30 layers"]["median"]
-    ours = layout["engine, 4 layers"]["median"] / layout["published layout, 30 layers"]["median"]
+    rate = users_per_second()
+    published = rate["published layout, 4 layers"] / rate["published layout, 30 layers"]
+    ours = rate["engine, 4 layers"] / rate["published layout, 30 layers"]
     counts = run["models"]["student"]["parameters"]
     timed = json.loads((STUDIES / "efficiency.json").read_text())
     student, whole = timed["pairs"][0]
