@@ -8,6 +8,7 @@ LAYERS = [
     "extras",
     "files",
     "provenance",
+    "busy",
     "monitor",
     "runtime",
     "data",

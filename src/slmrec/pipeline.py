@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 from torch import nn
 
+from slmrec.busy import estimating
 from slmrec.data import Dataset, prepare_source
 from slmrec.data.description import in_a_sentence
 from slmrec.data.sources import KNOWN, fetch
@@ -151,7 +152,8 @@ class _Job:
         data = self._stage("data", self._data, lambda: Dataset.load(out / "data"))
         self._fit_to(data)
         recipe = self.recipe
-        self._estimate(data)
+        with estimating(self.monitor.say):
+            self._estimate(data)
         classic = self._stage("sasrec", lambda: self._classics(data), lambda: load(out / "sasrec"))
         items = classic.items
         for name, options in self._others().items():

@@ -102,6 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.kind == "llm":
         student.check_start(distillation.start)
     check_out(out, "config.json")
+    from slmrec.busy import estimating
     from slmrec.data import Dataset
     from slmrec.models import SLMRec, load
     from slmrec.models.backbone import check_backbone
@@ -138,17 +139,19 @@ def run(arguments: argparse.Namespace) -> None:
                 student, shape = replace(student, layers=layers), replace(shape, layers=layers)
         if by_scores:
             check_teachers(teachers, data.catalogue, shape.max_length)
-            if arguments.kind == "llm":
-                cost = llm_cost(data, shape, check_backbone(shape.backbone, shape.layers))
-            else:
-                cost = classic_cost(data, shape)
-            progress.say(f"to train, its teachers' part not counted: {cost}")
+            with estimating(progress.say):
+                if arguments.kind == "llm":
+                    cost = llm_cost(data, shape, check_backbone(shape.backbone, shape.layers))
+                else:
+                    cost = classic_cost(data, shape)
+                progress.say(f"to train, its teachers' part not counted: {cost}")
             distill_scores(teachers, data, out, shape, distillation, start, progress.progress)
         else:
             assert deep is not None
             check_pair(deep, student.layers, distillation.blocks)
-            cost = llm_cost(data, shape, config, deep.num_layers, distillation.blocks, distillation.online)
-            progress.say(f"to train: {cost}")
+            with estimating(progress.say):
+                cost = llm_cost(data, shape, config, deep.num_layers, distillation.blocks, distillation.online)
+                progress.say(f"to train: {cost}")
             distill(deep, data, out, student, distillation, table, progress.progress)
     print(show.training(out))
 

@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     kind, out = arguments.kind, arguments.out
     options: Any = flags.section(arguments, SECTION[kind]) if kind in SECTION else None
     check_out(out, "config.json")
+    from slmrec.busy import estimating
     from slmrec.data import Dataset
     from slmrec.models.backbone import check_backbone
     from slmrec.training.cost import classic_cost, llm_cost
@@ -82,8 +83,10 @@ def run(arguments: argparse.Namespace) -> None:
             table = taken(arguments.item_table, data)
         if kind == "llm":
             config = check_backbone(options.backbone, options.layers, progress.say)
-            progress.say(f"to train: {llm_cost(data, options, config)}")
+            with estimating(progress.say):
+                progress.say(f"to train: {llm_cost(data, options, config)}")
         elif isinstance(options, ClassicOptions):
-            progress.say(f"to train: {classic_cost(data, options)}")
+            with estimating(progress.say):
+                progress.say(f"to train: {classic_cost(data, options)}")
         train(data, options, out, table, progress.progress)
     print(show.training(out))

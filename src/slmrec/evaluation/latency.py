@@ -3,14 +3,13 @@
 What else the machine does slows both; for a request's time it is measured how much that was.
 """
 
-import os
 import time
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 import torch
 
+from slmrec.busy import QUIET, Others
 from slmrec.data.dataset import Dataset
 from slmrec.models.base import Recommender
 
@@ -20,10 +19,6 @@ SECONDS = 2.0
 """What a turn of measuring users a second is to take."""
 FEW = 32
 """Users that tell how many more there is time for."""
-QUIET = 0.125
-"""Share of the machine's processors that others may keep busy while requests are timed: a quarter of one of two."""
-WATCHED = 0.5
-"""Seconds over which they are watched at least: the system counts processor time in hundredths."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ def request_latency(model: Recommender, data: Dataset, *, events: int = 10, requ
     drawn = np.random.default_rng(0).choice(data.sequence, size=(WARM_UP + requests, events))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    before, began = _by_others(), time.perf_counter()
+    others = Others()
     try:
         found = []
         for history in drawn:
@@ -61,11 +56,8 @@ def request_latency(model: Recommender, data: Dataset, *, events: int = 10, requ
             found.append(time.perf_counter() - started)
     finally:
         torch.set_num_threads(threads)
-    time.sleep(max(0.0, WATCHED - (time.perf_counter() - began)))
-    there = (os.cpu_count() or 1) * (time.perf_counter() - began)
-    others = min(1.0, max(0.0, _by_others() - before) / there)
     p50, p99 = np.percentile(np.array(found[WARM_UP:]) * 1000, (50, 99))
-    return Latency(float(p50), float(p99), events, others)
+    return Latency(float(p50), float(p99), events, others.share())
 
 
 def users_per_second(model: Recommender, data: Dataset, *, seconds: float = SECONDS, turns: int = 3) -> float:
@@ -86,10 +78,3 @@ def users_per_second(model: Recommender, data: Dataset, *, seconds: float = SECO
     rate(users)  # warms up
     users = int(min(len(histories), max(users, seconds * rate(users))))
     return float(np.median([rate(users) for _ in range(turns)]))
-
-
-def _by_others() -> float:
-    """Seconds of processor time since the machine's start that other processes used, or another machine took away."""
-    spent, own = psutil.cpu_times()._asdict(), psutil.Process().cpu_times()
-    waiting = ("idle", "iowait", "guest", "guest_nice")  # a guest's time is in the user's, too
-    return sum(seconds for kind, seconds in spent.items() if kind not in waiting) - own.user - own.system

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 from torch import nn
 
+from slmrec.busy import estimating
 from slmrec.data import Dataset
 from slmrec.data.parquet import write_parquet
 from slmrec.data.variations import share_of_users, shuffled
@@ -253,16 +254,18 @@ class _Runner:
         """Say what will be done and how long it takes, before it costs anything."""
         self.monitor.say(f"study {self.study.name}: {self.study.question}")
         self.monitor.say(f"{len(self.jobs.asked())} results; to be made, with what they need: {len(jobs)}")
+        if not jobs:
+            return
         seconds: dict[tuple[str, str], list[float]] = {}
-        for job in jobs:
-            if isinstance(self.study.model(job[1]), Trial):
-                seconds.setdefault(job[:2], []).append(self._seconds(job))
-        for (where, name), each in seconds.items():
-            self.monitor.say(f"  {where}: {name}, {len(each)} × {each[0] / 60:.1f} min")
-        if seconds:
-            self.monitor.say(
-                f"training will take about {sum(map(sum, seconds.values())) / 60:,.0f} min on this machine"
-            )
+        with estimating(self.monitor.say):
+            for job in jobs:
+                if isinstance(self.study.model(job[1]), Trial):
+                    seconds.setdefault(job[:2], []).append(self._seconds(job))
+            for (where, name), each in seconds.items():
+                self.monitor.say(f"  {where}: {name}, {len(each)} × {each[0] / 60:.1f} min")
+            if seconds:
+                minutes = sum(map(sum, seconds.values())) / 60
+                self.monitor.say(f"training will take about {minutes:,.0f} min on this machine")
 
     def _seconds(self, job: Job) -> float:
         """Of a training by itself: what other seeds of it took, or else an estimate. A look costs next to nothing."""
