@@ -197,12 +197,24 @@ def index(result: dict[str, Any]) -> list[str]:
 
 def batch(result: dict[str, Any]) -> list[str]:
     """Parquet to Parquet."""
-    lines = [
+    return [
         "## Batch scoring",
         "",
         "`slmrec score`: Parquet in, Parquet out, ten items a user, a process of its own, its start included. The "
         "share is of the rate of the model's own `top_k` on the same histories in memory, in turns.",
         "",
+        *batch_table(result),
+    ]
+
+
+def scoring_block() -> list[str]:
+    """The table of docs/tasks/score.md."""
+    return batch_table(json.loads(RESULT.read_text())["batch"])
+
+
+def batch_table(result: dict[str, Any]) -> list[str]:
+    """Time and memory of a process that scores so many users."""
+    lines = [
         "| | seconds | users a second | most memory, GB | share of top_k's rate |",
         "|---|---|---|---|---|",
     ]

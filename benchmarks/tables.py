@@ -192,6 +192,7 @@ def blocks() -> dict[Path, dict[str, list[str]]]:
     run = read("run-ml-100k")
     assert run is not None
     tasks = {"export": export.block(), "serve": serving.block(), "browser": web.block()}
+    tasks["score"] = performance.scoring_block()
     pages = {ROOT / "docs" / "tasks" / f"{name}.md": {name: lines} for name, lines in tasks.items()}
     return pages | {ROOT / "README.md": {"findings": findings.block(), "results": run_table(run)}}
 
