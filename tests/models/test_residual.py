@@ -107,6 +107,7 @@ def test_new_items_come_by_text_in_both(cycle, llama, tmp_path):
     known = train_classic(cycle, options, tmp_path / "gru")
     model = build_residual(cycle, llm(llama), known).requires_grad_(False).eval()
     before = model.score(HISTORIES)
+    assert model.known_by_text == (str(tmp_path / "v.parquet"), 2)
     model.add_items(frame[6:7].with_columns(item_id=pl.lit("new")))
     torch.testing.assert_close(model.score(HISTORIES)[:, :20], before)
     model.save_pretrained(tmp_path / "more")

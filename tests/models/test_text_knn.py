@@ -25,8 +25,12 @@ def vectors(cycle) -> torch.Tensor:
 def test_weights_are_a_softmax_of_the_whitened_cosines(cycle, vectors, together, monkeypatch):
     monkeypatch.setattr(text_knn, "TOGETHER", together)
     model = TextKNN.from_data(cycle, vectors, neighbours=5, temperature=0.2)
-    texts = whiten(vectors, whitening(vectors)).numpy()
-    for item in range(cycle.num_items):
+    check_weights(model, whiten(vectors, whitening(vectors)).numpy())
+
+
+def check_weights(model: TextKNN, texts: np.ndarray) -> None:
+    """Each item votes for its five nearest by (N, e) whitened texts, by the softmax at 0.2; item 4 has no text."""
+    for item in range(len(texts)):
         found = model.score([np.array([item + 1])])[0].numpy()
         if item == 4:
             assert not found.any()
@@ -35,9 +39,23 @@ def test_weights_are_a_softmax_of_the_whitened_cosines(cycle, vectors, together,
         cosines[[item, 4]] = -np.inf
         nearest = np.argsort(-cosines)[:5]
         shares = np.exp(cosines[nearest] / 0.2)
-        wanted = np.zeros(cycle.num_items)
+        wanted = np.zeros(len(texts))
         wanted[nearest] = shares / shares.sum()
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_new_items_stand_among_the_old_ones(cycle, vectors, tmp_path):
+    """Their texts are whitened as the old ones' were, and every item's neighbours are found anew."""
+    model = TextKNN.from_data(cycle, vectors, "mine.parquet", neighbours=5, temperature=0.2)
+    new = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
+    new[1] = vectors[7]  # nobody's text but an old item's
+    model.add_items(pl.DataFrame({"item_id": ["n1", "n2", "n3"], "vector": new.tolist()}))
+    model.save_pretrained(tmp_path / "m")
+    again = load(tmp_path / "m")
+    check_weights(again, whiten(torch.cat([vectors, new]), whitening(vectors)).numpy())
+    assert again.recommend([[cycle.catalogue.ids([8])[0]]], k=1)["item_id"].to_list() == ["n2"]
+    with pytest.raises(UserError, match="vectors have 2 numbers, the model's 6"):
+        again.add_items(pl.DataFrame({"item_id": ["n4"], "vector": [[1.0, 2.0]]}))
 
 
 def test_an_item_that_training_never_saw_is_found_by_its_text(tmp_path):

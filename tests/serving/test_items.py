@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 import torch
 
+from slmrec.models import TextKNN
 from slmrec.serving import Fleet, create_app, load_served, open_store
 from slmrec.serving.filters import Attribute
 from slmrec.serving.served import ServedModel
@@ -120,6 +121,17 @@ def test_new_items_are_recommended_by_text_where_that_is_known(house, served, te
     with house.open(served=served()) as client:  # after a restart
         answer = client.post("/recommend", json={"history": ["001", "n1"], "k": 22}).json()
         assert ids(answer) == wanted.recommend([["001", "n1"]], k=22, deny=["n2"])["item_id"].to_list()
+
+
+def test_a_text_knn_finds_a_new_item_whose_text_is_like_the_historys(house, cycle):
+    vectors = torch.randn(20, 3, generator=torch.Generator().manual_seed(5))
+    served = ServedModel("knn", TextKNN.from_data(cycle, vectors, "mine.parquet", neighbours=5), "fp32", 1)
+    with house.open(served=[served]) as client:
+        told = client.post("/items", json={"items": [new("n1", vector=vectors[7].tolist())]}).json()
+        assert told == {"added": 1, "restored": 0, "known": 0, "models": ["knn"]}
+        alike = cycle.catalogue.ids([8])[0]
+        assert ids(client.post("/recommend", json={"history": [alike], "k": 1}).json()) == ["n1"]
+        assert client.post("/recommend", json={"history": ["n1"], "k": 1}).json()["items"][0]["item_id"] == alike
 
 
 @pytest.mark.parametrize(

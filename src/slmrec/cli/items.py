@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="let new items be recommended by a trained model, by their text",
         usage="slmrec items add MODEL FILE [--out MODEL]",
         description="Read `item_id` and `text` of new items from a Parquet file and put them into a model that was "
-        "trained with item_text. Nothing is trained; known items keep their ids and vectors.",
+        "trained with item_text, or a text-knn. Nothing is trained; known items keep their ids and vectors.",
         epilog=EXAMPLES,
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")

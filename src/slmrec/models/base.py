@@ -218,11 +218,11 @@ class Recommender(PreTrainedModel):
         Raises:
             UserError: the model has no item table with text, or an id is known, stands there twice, or has no text.
         """
-        items = getattr(self, "items", None)
-        if items is None or items.text is None:
+        known_by = self.known_by_text
+        if known_by is None:
             raise UserError(
                 f"this {self.kind} model has no item table with text, and a new id alone says nothing; train a classic "
-                "or an LLM model with item_text to let new items in"
+                "or an LLM model with item_text, or a text-knn, to let new items in"
             )
         if "item_id" not in frame.columns:
             raise UserError(f"the new items have the columns {', '.join(frame.columns)}; they need item_id")
@@ -236,10 +236,21 @@ class Recommender(PreTrainedModel):
         known = set(self.catalogue.frame["item_id"]) & set(new.frame["item_id"])
         if known:
             raise UserError(f"{len(known)} of the {len(new)} new items are known already, the first is '{min(known)}'")
-        vectors = new_vectors(new, frame, items.text_source, items.text.shape[1])
-        self.items = items.extended(vectors.to(items.weight.device))
+        self._append(new_vectors(new, frame, *known_by).to(self.device))
         self.catalogue = Catalogue(pl.concat([self.catalogue.frame, new.frame], how="diagonal_relaxed"))
         self.config.num_items = len(self.catalogue)
+
+    @property
+    def known_by_text(self) -> tuple[str, int] | None:
+        """What the text vectors that items are known by come from (`models/text.py`), and how wide they are.
+
+        None: the model knows items by their ids alone, and takes no new ones.
+        """
+        return None
+
+    def _append(self, text: Tensor) -> None:
+        """Put new items, which have the text vectors (M, e), behind the model's own; only with `known_by_text`."""
+        raise NotImplementedError(f"{type(self).__name__} takes no new items")
 
     # -- the folder -------------------------------------------------------------------------------------------
 

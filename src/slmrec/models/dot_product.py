@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-import polars as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,6 +24,8 @@ class DotProductRecommender(Recommender):
     """Subclasses give `forward` and `item_vectors`; scores are the dot products of the two."""
 
     index: ItemIndex | None = None
+    items: ItemTable
+    """Of those that have one; a residual LLM's two parts have one each."""
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """User vectors.
@@ -118,6 +119,13 @@ class DotProductRecommender(Recommender):
         model.config.id_dropout = 0.0
         return model.requires_grad_(False).eval()
 
-    def add_items(self, frame: pl.DataFrame) -> None:
-        super().add_items(frame)
+    @property
+    def known_by_text(self) -> tuple[str, int] | None:
+        items = getattr(self, "items", None)
+        if items is None or items.text is None:
+            return None
+        return items.text_source, items.text.shape[1]
+
+    def _append(self, text: Tensor) -> None:
+        self.items = self.items.extended(text)
         self.index = None

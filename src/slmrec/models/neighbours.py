@@ -37,10 +37,7 @@ class Neighbours(Recommender):
 
     def __init__(self, config: NeighboursConfig) -> None:
         super().__init__(config)
-        shape = (config.num_items + 1, config.neighbours)
-        # (N + 1, K) each; where an item has fewer neighbours, the padding stands with weight 0.
-        self.nearest = nn.Parameter(torch.full(shape, PADDING, dtype=torch.int32), requires_grad=False)
-        self.weights = nn.Parameter(torch.zeros(shape), requires_grad=False)
+        self._clear(config.num_items)
         self.post_init()
 
     @classmethod
@@ -48,10 +45,21 @@ class Neighbours(Recommender):
         """A model with found neighbours."""
         model = cls(config)
         model.catalogue = data.catalogue
+        return model._fill(blocks)
+
+    def _clear(self, num_items: int) -> None:
+        """Forget the neighbours, and make room for those of so many items."""
+        # (N + 1, K) each; where an item has fewer neighbours, the padding stands with weight 0.
+        shape = (num_items + 1, self.config.neighbours)
+        self.nearest = nn.Parameter(torch.full(shape, PADDING, dtype=torch.int32), requires_grad=False)
+        self.weights = nn.Parameter(torch.zeros(shape), requires_grad=False)
+
+    def _fill(self, blocks: Iterable[Block]) -> Self:
+        """Put found neighbours into the empty tables; returns the model."""
         for rows, places, items, weights in blocks:
-            model.nearest[rows, places], model.weights[rows, places] = items, weights
-        model.config.trained_parameters = int((model.weights > 0).sum())
-        return model.eval()
+            self.nearest[rows, places], self.weights[rows, places] = items, weights
+        self.config.trained_parameters = int((self.weights > 0).sum())
+        return self.eval()
 
     @torch.inference_mode()
     def score(self, histories: Sequence[np.ndarray]) -> Tensor:

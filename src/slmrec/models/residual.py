@@ -147,6 +147,10 @@ class Residual(DotProductRecommender):
     def vocabulary_parameters(self) -> int:
         return self.llm.vocabulary_parameters()
 
+    @property
+    def known_by_text(self) -> tuple[str, int] | None:
+        return self.classic.known_by_text
+
     def add_items(self, frame: pl.DataFrame) -> None:
         for part in (self.llm, self.classic):  # the LLM's may refuse more, and then nothing is changed
             part.catalogue = self.catalogue

@@ -112,7 +112,9 @@ class Fleet:
         new = [item for item in items if str(item["item_id"]) not in shelf]
         takers = [served.name for served in self.view.models.values() if served.adds_items]
         if new and not takers:
-            raise UserError("none of the served models takes new items; serve a model folder trained with item_text")
+            raise UserError(
+                "none of the served models takes new items; serve a model folder trained with item_text, or a text-knn"
+            )
         back = [item for item in spelled if item in withdrawn]
         if new:
             models = self._with(self.view.models, new)  # before anything is kept: it may refuse them

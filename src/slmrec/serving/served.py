@@ -179,8 +179,7 @@ class ServedModel(Served):
         model, frame = self.model, self.model.catalogue.frame
         self.layers = model.num_layers if isinstance(model, SLMRec) else getattr(model.config, "num_blocks", None)
         self.parameters = model.parameter_counts()["without_vocabulary"]
-        items = getattr(model, "items", None)
-        self.adds_items = items is not None and items.text is not None
+        self.adds_items = model.known_by_text is not None
         self.compares = type(model).similarities is not Recommender.similarities
         self.max_length = model.config.max_length
         self.ids = frame["item_id"].to_list()

@@ -38,7 +38,8 @@ def find_neighbours(data: Dataset, options: NeighboursOptions, progress: Progres
             return SequentialRules.from_data(data, **asdict(options))
         case TextKNNOptions():
             shape = asdict(options)
-            return TextKNN.from_data(data, text_vectors(data.catalogue, shape.pop("item_text"), progress), **shape)
+            source = shape.pop("item_text")
+            return TextKNN.from_data(data, text_vectors(data.catalogue, source, progress), source, **shape)
     raise TypeError(f"no neighbours are found by {type(options).__name__}")
 
 
