@@ -1,5 +1,6 @@
 """What else keeps the machine busy."""
 
+import itertools
 import os
 from collections import namedtuple
 from types import SimpleNamespace
@@ -33,10 +34,13 @@ def test_what_others_use_is_all_that_is_not_idle_nor_ones_own(monkeypatch):
     assert busy._by_others() == pytest.approx(25 - 7)
 
 
-@pytest.mark.parametrize(("used", "shares"), [(0.2, []), (1.2, ["60%"])])
-def test_an_estimate_beside_others_says_so(monkeypatch, used, shares):
-    """Of two processors and a second of watching others use so many seconds."""
-    clock, spent, told = iter([100.0, 101.0, 101.0]), iter([50.0, 50.0 + used]), []
+@pytest.mark.parametrize(
+    ("took", "used", "shares"),
+    [(1.0, 0.2, []), (1.0, 1.2, ["60%"]), (0.4, 0.8, [])],
+)
+def test_an_estimate_beside_others_says_so(monkeypatch, took, used, shares):
+    """Of two processors, while an estimate took so long, others used so many seconds; what is quick is not told."""
+    clock, spent, told = itertools.chain([100.0], itertools.repeat(100.0 + took)), iter([50.0, 50.0 + used]), []
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(busy, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=lambda _: None))
     monkeypatch.setattr(busy, "_by_others", lambda: next(spent))

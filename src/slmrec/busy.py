@@ -19,10 +19,15 @@ class Others:
     def __init__(self) -> None:
         self._before, self._began = _by_others(), time.perf_counter()
 
+    @property
+    def seconds(self) -> float:
+        """How long they have been watched."""
+        return time.perf_counter() - self._began
+
     def share(self) -> float:
         """Share of the machine's processors that they have kept busy; waits where that is too short to tell."""
-        time.sleep(max(0.0, WATCHED - (time.perf_counter() - self._began)))
-        there = (os.cpu_count() or 1) * (time.perf_counter() - self._began)
+        time.sleep(max(0.0, WATCHED - self.seconds))
+        there = (os.cpu_count() or 1) * self.seconds
         return min(1.0, max(0.0, _by_others() - self._before) / there)
 
 
@@ -31,6 +36,8 @@ def estimating(say: Callable[[str], None]) -> Iterator[None]:
     """Around an estimate by timing: says so after it where others kept the machine busy meanwhile."""
     others = Others()
     yield
+    if others.seconds < WATCHED:  # too short to tell, and the training is small
+        return
     share = others.share()
     if share > QUIET:
         say(f"other processes keep {share:.0%} of this machine busy: that is the time beside them, alone it is less")
