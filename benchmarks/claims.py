@@ -179,14 +179,25 @@ def page() -> str:
 
 def models_of(study: str, data: str) -> dict[str, Any]:
     """What a study's JSON says of each model on a data set."""
-    found: dict[str, Any] = json.loads((STUDIES / f"{study}.json").read_text())
-    return found["data"][data]["models"]
+    found: dict[str, Any] = study_of(study)["data"][data]["models"]
+    return found
+
+
+def study_of(name: str) -> dict[str, Any]:
+    """A study's JSON."""
+    found: dict[str, Any] = json.loads((STUDIES / f"{name}.json").read_text())
+    return found
+
+
+def result_of(name: str) -> dict[str, Any]:
+    """The JSON of what is no study."""
+    found: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    return found
 
 
 def users_per_second() -> dict[str, float]:
     """Of the engine and of the published layout, on two threads."""
-    engine = json.loads((ROOT / "benchmarks" / "results" / "engine.json").read_text())
-    rates = engine["throughput"]["2 threads"]
+    rates = result_of("engine")["throughput"]["2 threads"]
     return {name: found["median"] for name, found in rates.items() if isinstance(found, dict) and "median" in found}
 
 
@@ -266,9 +277,9 @@ def _aims() -> list[str]:
 
 def _longer() -> str:
     """What a SASRec alone reaches on MovieLens-1M in more epochs than those of the study have."""
-    study: dict[str, Any] = json.loads((STUDIES / "models-ml-1m.json").read_text())
-    epochs = {trial["options"]["training"]["epochs"] for trial in study["trials"] if trial["kind"] == "SASRec"}
-    alone = json.loads((ROOT / "benchmarks" / "results" / "sasrec.json").read_text())["ml-1m"]
+    trials = study_of("models-ml-1m")["trials"]
+    epochs = {trial["options"]["training"]["epochs"] for trial in trials if trial["kind"] == "SASRec"}
+    alone = result_of("sasrec")["ml-1m"]
     seeds = alone["seeds"].values()
     longer = " or ".join(str(number) for number in sorted({seed["epochs"] for seed in seeds}))
     told = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
@@ -282,7 +293,7 @@ def _longer() -> str:
 
 def _run_time() -> str:
     """How long a run was to take, and takes."""
-    run = json.loads((ROOT / "benchmarks" / "results" / "run-beauty.json").read_text())
+    run = result_of("run-beauty")
     minutes = sum(stage["seconds"] for stage in run["stages"]) / 60
     where = f"{run['ran_on']['cores']} cores of {run['ran_on']['cpu']}"
     return f"`{run['command']}` was to take at most 60 minutes; it took {minutes:.0f} on {where}."
@@ -290,12 +301,12 @@ def _run_time() -> str:
 
 def _efficiency() -> list[str]:
     """Speed and size, from the study of them, the engine's benchmark and a run."""
-    run = json.loads((ROOT / "benchmarks" / "results" / "run-ml-100k.json").read_text())
+    run = result_of("run-ml-100k")
     rate = users_per_second()
     published = rate["published layout, 4 layers"] / rate["published layout, 30 layers"]
     ours = rate["engine, 4 layers"] / rate["published layout, 30 layers"]
     counts = run["models"]["student"]["parameters"]
-    timed = json.loads((STUDIES / "efficiency.json").read_text())
+    timed = study_of("efficiency")
     student, whole = timed["pairs"][0]
     (measured,) = timed["data"].values()
     speeds = measured["speeds"]

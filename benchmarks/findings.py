@@ -1,6 +1,5 @@
 """What README.md says was found: a row a kind of model, a column a data set, and sentences; each number from JSON."""
 
-import json
 import re
 import textwrap
 from dataclasses import dataclass
@@ -121,7 +120,7 @@ def _sentences() -> list[str]:
             difference=difference,
             score=score,
             short=short,
-            sasrec=_sasrec(),
+            sasrec=claims.result_of(PUBLISHED_SPLITS),
             rate=claims.users_per_second(),
             ALL=ALL,
             ALONE=ALONE,
@@ -150,13 +149,8 @@ def difference(study: str, model: str, baseline: str, *, rare: bool = False) -> 
 
 
 def _found(study: str) -> dict[str, Any]:
-    data: dict[str, dict[str, Any]] = json.loads((claims.STUDIES / f"{study}.json").read_text())["data"]
+    data: dict[str, dict[str, Any]] = claims.study_of(study)["data"]
     (found,) = data.values()
-    return found
-
-
-def _sasrec() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((claims.ROOT / "benchmarks" / "results" / "sasrec.json").read_text())
     return found
 
 
@@ -165,5 +159,5 @@ def _value(data: str, place: tuple[str, str] | None) -> str:
         return "–"
     study, model = place
     if study == PUBLISHED_SPLITS:
-        return f"{_sasrec()[data]['NDCG@10']['mean']:.4f}"
+        return f"{claims.result_of(study)[data]['NDCG@10']['mean']:.4f}"
     return f"{claims.models_of(study, data)[model]['mean']['NDCG@10']:.4f}"
