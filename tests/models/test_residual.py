@@ -10,6 +10,7 @@ from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.models import load
 from slmrec.models.residual import Residual
+from slmrec.serving.served import ServedModel
 from slmrec.training.build import build_classic, build_llm, build_residual
 from slmrec.training.options import (
     BERT4RecOptions,
@@ -110,6 +111,9 @@ def test_new_items_come_by_text_in_both(cycle, llama, tmp_path):
     assert model.known_by_text == (str(tmp_path / "v.parquet"), 2)
     model.add_items(frame[6:7].with_columns(item_id=pl.lit("new")))
     torch.testing.assert_close(model.score(HISTORIES)[:, :20], before)
+    served = ServedModel("residual", model, "fp32", 1)
+    more = served.extended([{"item_id": "newer", "text": "Newer", "vector": [0.5, 0.5]}])
+    assert (served.adds_items, len(served.ids), more.ids[20:]) == (True, 21, ["new", "newer"])
     model.save_pretrained(tmp_path / "more")
     again = load(tmp_path / "more")
     assert again.recommend([["new"]], k=3)["rank"].to_list() == [1, 2, 3]
