@@ -1,0 +1,104 @@
+"""Sentences with results in them: each text of benchmarks/sentences, its numbers from the JSON."""
+
+import re
+import textwrap
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+import claims
+
+UNBROKEN = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit, which a line's end must not part."""
+NUMBERS = ("no", "one", "two", "three", "four", "five")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A comparison of a study, as prose tells it."""
+
+    found: dict[str, Any]
+
+    @property
+    def percent(self) -> str:
+        """How much more of the metric, in percent of the baseline's."""
+        return f"{self._percent('difference'):+.1f}{UNBROKEN}%"
+
+    @property
+    def interval(self) -> str:
+        """The same of the interval's ends."""
+        return f"{self._percent('low'):+.1f} to {self._percent('high'):+.1f}{UNBROKEN}%"
+
+    @property
+    def p(self) -> str:
+        """Corrected, two digits of it."""
+        return f"p = {self.found['p_corrected']:.2g}".replace("0.", ".")
+
+    @property
+    def seeds(self) -> str:
+        """How many, the model's and the baseline's where they differ."""
+        numbers = list(dict.fromkeys(self.found["seeds"]))
+        said = " and ".join(NUMBERS[number] for number in numbers)
+        return f"{said} seed{'' if numbers == [1] else 's'}"
+
+    def _percent(self, key: str) -> float:
+        return 100 * float(self.found[key]) / float(self.found["baseline_mean"])
+
+
+def sentences(name: str) -> list[str]:
+    """The text ``NAME.md.jinja``, in lines: paragraphs with an empty line between them, points of a list without."""
+    template = (Path(__file__).with_suffix("") / f"{name}.md.jinja").read_text()
+    said = (
+        Environment(undefined=StrictUndefined)
+        .from_string(template)
+        .render(
+            difference=difference,
+            score=score,
+            new=new,
+            short=short,
+            sasrec=claims.result_of("sasrec"),
+            rate=claims.users_per_second(),
+            ALL=claims.ALL,
+            ALONE=claims.ALONE,
+        )
+    )
+    wrap = partial(textwrap.wrap, width=120, break_long_words=False, break_on_hyphens=False)
+    lines: list[str] = []
+    for part in re.split(r"\n\s*\n|\n(?=- )", said.strip()):
+        point = part.startswith("- ")
+        lines += [""] if lines and not point else []
+        lines += wrap(" ".join(re.split(r"[ \n]+", part.strip())), subsequent_indent="  " if point else "")
+    return lines
+
+
+def score(study: str, model: str, count: str | None = None) -> str:
+    """Mean NDCG@10 of a model in a study of one data set; ``count``: where training has so many of the target."""
+    found = _found(study)["models"][model]
+    return short((found["mean"] if count is None else found["target_count"][count])["NDCG@10"])
+
+
+def new(study: str) -> int:
+    """How many test targets of a study's data set never occur in training."""
+    (number,) = {model["cold_targets"] for model in _found(study)["models"].values()}
+    return int(number)
+
+
+def short(value: float) -> str:
+    """Four digits of what is below one."""
+    return f"{value:.4f}".removeprefix("0")
+
+
+def difference(study: str, model: str, baseline: str, *, rare: bool = False) -> Difference:
+    """A pair that a study of one data set compares; ``rare``: on items with 0 to 5 training interactions."""
+    compared = _found(study)["comparisons_cold" if rare else "comparisons"]
+    (found,) = (each for each in compared if (each["model"], each["baseline"]) == (model, baseline))
+    return Difference(found)
+
+
+def _found(study: str) -> dict[str, Any]:
+    data: dict[str, dict[str, Any]] = claims.study_of(study)["data"]
+    (found,) = data.values()
+    return found
