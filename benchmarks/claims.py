@@ -226,7 +226,7 @@ def _verdict(found: dict[str, Any], expected: str) -> str:
     if seeds < 2:
         return "one seed: no verdict"
     said = f"{seeds} seeds"
-    if not _certain(found):
+    if not certain(found):
         return (
             f"holds so far: no loss found, {said}"
             if expected == "as good"
@@ -236,13 +236,14 @@ def _verdict(found: dict[str, Any], expected: str) -> str:
     return ("holds" if better == (expected != "worse") else "refuted") + f", {said}"
 
 
-def _certain(found: dict[str, Any]) -> bool:
+def certain(found: dict[str, Any]) -> bool:
+    """Whether a study's comparison tells the two apart, by the rule above."""
     return found["p_corrected"] < LEVEL and found["low"] * found["high"] > 0
 
 
 def _reached(found: dict[str, Any], percent: float) -> str:
     gain = 100 * found["relative"]
-    said = "no" if gain < percent else "yes" if _certain(found) else "not certain"
+    said = "no" if gain < percent else "yes" if certain(found) else "not certain"
     return said + (", one seed" if found["seeds"][0] == 1 else "")
 
 

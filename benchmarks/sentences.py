@@ -44,6 +44,27 @@ class Difference:
         said = " and ".join(NUMBERS[number] for number in numbers)
         return f"{said} seed{'' if numbers == [1] else 's'}"
 
+    def ahead(self, words: str) -> str:
+        """These words, as long as the model is certainly better; ValueError once it is not."""
+        return self._words("ahead", words)
+
+    def behind(self, words: str) -> str:
+        """As long as it is certainly worse."""
+        return self._words("behind", words)
+
+    def level(self, words: str) -> str:
+        """As long as neither is certain."""
+        return self._words("level", words)
+
+    def _words(self, verdict: str, words: str) -> str:
+        now = "level" if not claims.certain(self.found) else "ahead" if self.found["difference"] > 0 else "behind"
+        if now != verdict:
+            model, baseline = self.found["model"], self.found["baseline"]
+            raise ValueError(
+                f"{words!r}: {model!r} beside {baseline!r} is {now} by its numbers; write the sentence anew"
+            )
+        return words
+
     def _percent(self, key: str) -> float:
         return 100 * float(self.found[key]) / float(self.found["baseline_mean"])
 

@@ -29,6 +29,18 @@ def test_a_difference_is_told_in_percent_of_the_baseline(sentences):
     assert told.p == "p = .0035"
 
 
+def test_words_stand_as_long_as_the_numbers_say_so(sentences):
+    """The claims page's rule: a corrected p below .05 and an interval without zero, or else level."""
+    sure = compared(low=0.001)
+    assert sentences.Difference(sure).ahead("is better") == "is better"
+    assert sentences.Difference(compared()).level("does as well") == "does as well"
+    assert sentences.Difference(sure | {"p_corrected": 0.06}).level("does as well") == "does as well"
+    worse = sentences.Difference(compared(difference=-0.005, low=-0.01, high=-0.001))
+    assert worse.behind("is worse") == "is worse"
+    with pytest.raises(ValueError, match=r"'is better'.*'ours'.*'theirs' is behind"):
+        worse.ahead("is better")
+
+
 @pytest.mark.parametrize(
     ("seeds", "said"), [([1, 1], "one seed"), ([2, 2], "two seeds"), ([2, 3], "two and three seeds")]
 )
