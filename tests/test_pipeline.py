@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from slmrec.errors import UserError
+from slmrec.exclusive import exclusive
 from slmrec.models import load
 from slmrec.pipeline import MODELS, run
 from slmrec.recipe import Recipe
@@ -128,6 +129,13 @@ def test_another_job_does_not_go_into_its_folder(unbroken, source, recipe):
     other = replace(recipe, distillation=replace(recipe.distillation, lambda1=2.0))
     with pytest.raises(UserError, match=r"another recipe\.distillation\.lambda1"):
         run(str(source), unbroken[0], other, recipe_name="tiny", monitor=Watcher())
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(source, recipe, tmp_path):
+    out = tmp_path / "run"
+    with exclusive(out), pytest.raises(UserError, match=rf"another process is at work on {out}"):
+        run(str(source), out, recipe, recipe_name="tiny", monitor=Watcher())
+    assert not out.exists()
 
 
 def test_examples_are_what_the_models_recommend_before_the_target(unbroken, cycle):

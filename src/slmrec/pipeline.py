@@ -23,6 +23,7 @@ from slmrec.data.sources import KNOWN, fetch
 from slmrec.engine import device_of
 from slmrec.errors import UserError
 from slmrec.evaluation import Evaluation, evaluate, ranks_frame
+from slmrec.exclusive import exclusive
 from slmrec.files import check_replaceable, read_json, write_json, write_text
 from slmrec.models import Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
@@ -76,12 +77,13 @@ def run(
         columns: our column names to the source's.
 
     Raises:
-        UserError: the source or the recipe cannot be used, or ``out`` holds another job.
+        UserError: the source or the recipe cannot be used, ``out`` holds another job, or another process is at it.
     """
     job = _Job(source, Path(out), recipe, recipe_name, monitor, format, columns)
     job.check()
     if not job.done:
-        job.stages()
+        with exclusive(job.out):
+            job.stages()
     return job.out
 
 

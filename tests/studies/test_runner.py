@@ -1,6 +1,7 @@
 """Studies on tiny models: what runs, what is not run twice, what is shared, what the results say."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -255,6 +256,26 @@ def test_side_by_side_gives_what_one_after_another_gives(done, small, cycle, tmp
     again = Told()
     run_study(small, [cycle], 2, tmp_path, again, processes=2)
     assert not any(line.startswith("cycle: ") for line in again.said)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_another_process_has_made_meanwhile_is_taken(small, cycle, tmp_path, processes):
+    made: dict[str, int] = {}
+
+    class Meanwhile(Told):
+        """Another study does the first seed, once this one has been planned."""
+
+        def stage(self, number: int, total: int, title: str) -> None:
+            super().stage(number, total, title)
+            if number == 1:
+                run_study(small, [cycle], 1, tmp_path, Told())
+                made.update({str(path): path.stat().st_mtime_ns for path in tmp_path.glob("measured/cycle/*/*")})
+
+    path = run_study(small, [cycle], 2, tmp_path, Meanwhile(), processes=processes)
+    seeds = json.loads(path.read_text())["data"]["cycle"]["models"]["SASRec"]["seeds"]
+    assert seeds.keys() == {"0", "1"}
+    assert len(made) == 2 * 6  # ranks and metrics; the student's second teacher, too
+    assert {name: os.stat(name).st_mtime_ns for name in made} == made
 
 
 def test_variations_change_training_alone(cycle, tmp_path):

@@ -1,6 +1,7 @@
 """Run a study: every model once, on every data set, with every seed; what is there already is never done again.
 
-What is made stays where `jobs.py` says; STUDY.json beside it is rewritten after every model.
+Several studies may share a folder at the same time: what one is making the others wait for, and take. What is made
+stays where `jobs.py` says; STUDY.json beside it is rewritten after every model.
 """
 
 import copy
@@ -21,6 +22,7 @@ from slmrec.data.variations import share_of_users, shuffled
 from slmrec.engine import device_of
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate, layer_roles, ranks_frame, request_latency, unit_importance
+from slmrec.exclusive import exclusive
 from slmrec.files import read_json, write_json
 from slmrec.models import DotProductRecommender, Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
@@ -165,10 +167,14 @@ class _Runner:
     def _make(self, job: Job) -> None:
         name, what, seed = job
         data, model = self.data_sets[name], self.study.model(what)
-        if isinstance(model, Trial):
-            self._trial(data, model, seed)
-        else:
-            self._look(data, model, seed)
+        done = self.jobs.done(job)
+        with exclusive(done, self.monitor.say):
+            if done.exists():
+                return  # another process has made it since this study was planned
+            if isinstance(model, Trial):
+                self._trial(data, model, seed)
+            else:
+                self._look(data, model, seed)
 
     def _trial(self, data: Dataset, trial: Trial, seed: int) -> None:
         folder = self.jobs.folder(data, trial, seed)
@@ -227,7 +233,6 @@ class _Runner:
             model, data, name=what.name, progress=lambda done, all: self.monitor.progress(done, all, "test"), **how
         )
         path = self.jobs.measured(data, what, seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(ranks_frame(evaluation, data), path.with_suffix(".parquet"))
         told = {**told, "kind": model.kind, "layers": getattr(model, "num_layers", None)}
         told["latency"] = self._latency(data, what.name, model)
@@ -308,7 +313,9 @@ class _Runner:
                             frame.with_columns(pl.lit(what.name).alias("model"), pl.lit(seed).alias("seed"))
                         )
         frames = {name: pl.concat(each) for name, each in ranks.items()}
-        write_json(self.result, summary(self.study, list(self.data_sets.values()), found, frames, self.command))
+        told = summary(self.study, list(self.data_sets.values()), found, frames, self.command)
+        with exclusive(self.result, self.monitor.say):
+            write_json(self.result, told)
 
 
 class _Away:
