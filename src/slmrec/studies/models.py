@@ -61,12 +61,13 @@ def study(recipe: Recipe) -> Study:
         Trial("LLM taught by all", llm, items="SASRec + text@0", teachers=ALL, distillation=scores),
         Trial("LLM taught by all, longer", longer, items="SASRec + text@0", teachers=ALL, distillation=scores),
     ]
-    looks = [
-        Look("ensemble of the SASRecs", SASRECS),
-        Look("ensemble of the classics", CLASSICS),
-        Look("ensemble of all", ALL),
-        Look("ensemble of all and other classics", (*ALL, "GRU4Rec + text@0", "eSASRec + text@0")),
-    ]
+    ensembles = {
+        "ensemble of the SASRecs": SASRECS,
+        "ensemble of the classics": CLASSICS,
+        "ensemble of all": ALL,
+        "ensemble of all and other classics": (*ALL, "GRU4Rec + text@0", "eSASRec + text@0"),
+    }
+    looks = [Look(name, of, weighed=scores.weigh_teachers) for name, of in ensembles.items()]  # as they teach
     best = "SASRec + text"
     newcomers = (
         best,
