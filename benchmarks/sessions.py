@@ -22,8 +22,7 @@ from slmrec.data import Dataset, prepare_source
 from slmrec.data.split import SPLITS
 from slmrec.evaluation import evaluate
 from slmrec.files import write_json
-from slmrec.models import Recommender, load
-from slmrec.models.ensemble import Ensemble
+from slmrec.models import Ensemble, Recommender, load
 from slmrec.provenance import provenance
 from slmrec.recipe import load_recipe
 from slmrec.training.options import ClassicOptions, NeighboursOptions
@@ -56,7 +55,7 @@ def main() -> None:
     for kind in arguments.kind.split("+"):
         model, told[kind] = final(data, getattr(recipe, kind), arguments.work)
         models.append(model)
-    model = models[0] if len(models) == 1 else Ensemble(models)
+    model = models[0] if len(models) == 1 else Ensemble.of(models)
     evaluation = evaluate(model, data, "test", seen="kept")
     found = json.loads(arguments.result.read_text()) if arguments.result.exists() else {"published": PUBLISHED}
     found[arguments.kind] = {

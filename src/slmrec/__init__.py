@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from slmrec.models import (
         BERT4Rec,
         Caser,
+        Ensemble,
         ESASRec,
         GRU4Rec,
         ItemKNN,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         load,
     )
     from slmrec.scoring import score_parquet
+    from slmrec.training.combine import combine
     from slmrec.training.train import (
         distill,
         distill_scores,
@@ -40,6 +42,7 @@ _HOME = {
         "BERT4Rec",
         "Caser",
         "ESASRec",
+        "Ensemble",
         "GRU4Rec",
         "ItemKNN",
         "Popularity",
@@ -50,6 +53,7 @@ _HOME = {
         "load",
     ),
     "slmrec.scoring": ("score_parquet",),
+    "slmrec.training.combine": ("combine",),
     "slmrec.training.counting": ("train_neighbours", "train_popularity"),
     "slmrec.training.train": ("distill", "distill_scores", "train_classic", "train_llm"),
 }
@@ -60,6 +64,7 @@ __all__ = [
     "Catalogue",
     "Dataset",
     "ESASRec",
+    "Ensemble",
     "GRU4Rec",
     "ItemKNN",
     "Popularity",
@@ -70,6 +75,7 @@ __all__ = [
     "TextKNN",
     "UserError",
     "UserStates",
+    "combine",
     "compare",
     "distill",
     "distill_scores",

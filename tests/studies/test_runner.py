@@ -12,8 +12,7 @@ from slmrec.data import Catalogue
 from slmrec.data.variations import shuffled
 from slmrec.errors import UserError
 from slmrec.evaluation import Latency, evaluate
-from slmrec.models import load
-from slmrec.models.ensemble import Ensemble
+from slmrec.models import Ensemble, load
 from slmrec.recipe import Recipe
 from slmrec.studies import jobs, runner
 from slmrec.studies.names import STUDIES
@@ -108,7 +107,7 @@ def test_results_hold_what_evaluation_gives(done, small, cycle):
         assert found["SASRec"]["seeds"][str(seed)]["NDCG@10"] == pytest.approx(theirs, abs=1e-5)
         newest = evaluate(member, cycle, newest=1).metrics["NDCG@10"]
         assert found["newest 1"]["seeds"][str(seed)]["NDCG@10"] == pytest.approx(newest, abs=1e-5)
-    together = evaluate(Ensemble(members), cycle).metrics["NDCG@10"]
+    together = evaluate(Ensemble.of(members), cycle).metrics["NDCG@10"]
     assert found["both"]["mean"]["NDCG@10"] == pytest.approx(together, abs=1e-5)
     assert found["both"]["seeds"].keys() == {"0"}  # whatever the study's seeds, it is one ensemble
     assert found["both"]["sd"] is None

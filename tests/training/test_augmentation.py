@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from slmrec.data.batches import training_examples
 from slmrec.errors import UserError
-from slmrec.models import ItemKNN, Popularity
-from slmrec.models.ensemble import Ensemble
+from slmrec.models import Ensemble, ItemKNN, Popularity
 from slmrec.training.augmentation import augmented, drawn, thinned
 from slmrec.training.options import DistillationOptions, SASRecOptions, TrainingOptions
 from slmrec.training.train import distill_scores
@@ -53,7 +52,7 @@ def test_half_of_the_sequences_stay_whole_and_the_others_lose_a_fifth_of_their_o
 
 def test_a_copy_goes_on_by_two_items_that_the_teachers_like_and_all_of_it_is_taught(cycle):
     examples = training_examples(cycle, 6, "every-position")
-    teachers = Ensemble([ItemKNN.from_data(cycle)])
+    teachers = Ensemble.of([ItemKNN.from_data(cycle)])
     copies = augmented(teachers, examples, 3, 6, seed=1)
     assert len(copies) == 3 * len(examples)
     for number, copy in enumerate(copies):
@@ -72,9 +71,9 @@ def test_a_copy_goes_on_by_two_items_that_the_teachers_like_and_all_of_it_is_tau
 def test_drawn_items_follow_the_teachers_together(cycle):
     teachers = [ItemKNN.from_data(cycle), Popularity.from_data(cycle)]
     history = cycle.train_sequences()[0][:3]
-    wanted = Ensemble(teachers).score([history])[0].clone()
+    wanted = Ensemble.of(teachers).score([history])[0].clone()
     wanted[history - 1] = -torch.inf
-    found = drawn(Ensemble(teachers), [history] * 4000, np.random.default_rng(0))
+    found = drawn(Ensemble.of(teachers), [history] * 4000, np.random.default_rng(0))
     shares = np.bincount(found, minlength=len(wanted) + 1)[1:] / len(found)
     np.testing.assert_allclose(shares, wanted.softmax(0), atol=0.03)
 

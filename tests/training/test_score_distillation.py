@@ -9,8 +9,7 @@ import torch
 from slmrec.data.batches import collate, training_examples
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
-from slmrec.models import BERT4Rec, BERT4RecConfig, ItemKNN, Popularity, SASRec, SASRecConfig
-from slmrec.models.ensemble import Ensemble
+from slmrec.models import BERT4Rec, BERT4RecConfig, Ensemble, ItemKNN, Popularity, SASRec, SASRecConfig
 from slmrec.models.items import ItemTable
 from slmrec.training.build import build_classic, build_llm
 from slmrec.training.options import (
@@ -38,7 +37,7 @@ def teacher(cycle, tmp_path_factory):
 
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(cycle, teacher):
     batch = collate(training_examples(cycle, 50, "every-position")[:8])
-    module = ScoreDistillation(teacher, Ensemble([teacher]), BY_SCORES)
+    module = ScoreDistillation(teacher, Ensemble.of([teacher]), BY_SCORES)
     parts = module(**batch)
     assert parts["score_kl"].abs() < 1e-5
     torch.testing.assert_close(parts["loss"], 0.05 * parts["cross_entropy"] + parts["score_kl"])
@@ -46,7 +45,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(cycle, teacher):
 
 def test_a_catalogue_no_larger_than_the_candidates_takes_part_as_a_whole(cycle, teacher):
     batch = collate(training_examples(cycle, 50, "every-position")[:8])
-    found = ScoreDistillation(teacher, Ensemble([teacher]), BY_SCORES)(**batch)["cross_entropy"]
+    found = ScoreDistillation(teacher, Ensemble.of([teacher]), BY_SCORES)(**batch)["cross_entropy"]
     valid = batch["labels"] > 0
     every = teacher.position_scores(batch["input_ids"], batch["lengths"], torch.arange(1, 21))[valid]
     torch.testing.assert_close(found, torch.nn.functional.cross_entropy(every, batch["labels"][valid] - 1))
@@ -78,7 +77,7 @@ def test_scores_are_kept_for_further_students_where_asked(cycle, teacher, tmp_pa
 def test_kept_scores_are_the_weighted_sum_at_every_target_up_to_a_constant(cycle, teacher, tmp_path):
     examples = training_examples(cycle, 8, "every-position")
     knn = ItemKNN.from_data(cycle)
-    kept = teacher_scores(Ensemble([teacher, knn], [0.2, 0.8]), examples, tmp_path / "kept")
+    kept = teacher_scores(Ensemble.of([teacher, knn], [0.2, 0.8]), examples, tmp_path / "kept")
     for place in (0, len(examples) - 1):
         history = examples[place].inputs
         for position in range(len(history)):
@@ -89,7 +88,7 @@ def test_kept_scores_are_the_weighted_sum_at_every_target_up_to_a_constant(cycle
 
 
 def test_candidates_are_the_targets_and_others_each_once_and_in_order(cycle, teacher):
-    module = ScoreDistillation(teacher, Ensemble([teacher]), DistillationOptions(form="scores", candidates=5))
+    module = ScoreDistillation(teacher, Ensemble.of([teacher]), DistillationOptions(form="scores", candidates=5))
     torch.manual_seed(0)
     seen = set()
     for _ in range(50):
@@ -115,7 +114,7 @@ def test_several_teachers_count_by_their_mean(cycle, teacher):
     with torch.no_grad():
         undecided.norm.weight.zero_()
         undecided.norm.bias.zero_()
-    module = ScoreDistillation(undecided, Ensemble([teacher, mirror]), BY_SCORES)
+    module = ScoreDistillation(undecided, Ensemble.of([teacher, mirror]), BY_SCORES)
     assert module(**batch)["score_kl"].abs() < 1e-5
 
 
@@ -132,10 +131,10 @@ def test_students_of_any_kind_come_near_their_teachers(kind, cycle, llama, teach
     }[kind]
     start = build_llm(cycle, options, teacher.items) if kind == "llm" else build_classic(cycle, options, None)
     batch = collate(training_examples(cycle, 50, "every-position"))
-    before = ScoreDistillation(start.eval(), Ensemble([teacher]), BY_SCORES)(**batch)["score_kl"]
+    before = ScoreDistillation(start.eval(), Ensemble.of([teacher]), BY_SCORES)(**batch)["score_kl"]
     items = teacher.items if kind == "llm" else None
     student = distill_scores([teacher], cycle, tmp_path / "s", options, BY_SCORES, items)
-    after = ScoreDistillation(student, Ensemble([teacher]), BY_SCORES)(**batch)["score_kl"]
+    after = ScoreDistillation(student, Ensemble.of([teacher]), BY_SCORES)(**batch)["score_kl"]
     assert after < 0.2 * before
     assert evaluate(student, cycle).metrics["NDCG@10"] > 0.5
     assert not (tmp_path / ".s.work").exists()
@@ -145,7 +144,7 @@ def test_teachers_of_all_kinds_teach_together(cycle, teacher):
     """Their mean is taken of log-probabilities: a student at that mean has zero loss, whatever a teacher's unit."""
     popular, knn = Popularity.from_data(cycle), ItemKNN.from_data(cycle, decay=0.5)
     batch = collate(training_examples(cycle, 50, "every-position")[:8])
-    module = ScoreDistillation(teacher, Ensemble([teacher, popular, knn]), BY_SCORES)
+    module = ScoreDistillation(teacher, Ensemble.of([teacher, popular, knn]), BY_SCORES)
     found = module(**batch)["score_kl"]
     valid = batch["labels"] > 0
     every = torch.arange(1, 21)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slmrec.cli import (
+    combine,
     describe,
     distill,
     evaluate,
@@ -99,7 +100,7 @@ def parser() -> Parser:
     data_commands = data.add_subparsers(prog="slmrec data", metavar="COMMAND", required=True, title="commands")
     for verb in (prepare, describe):
         verb.add_parser(data_commands)
-    for verb in (run, train, tune, distill, evaluate, recommend, score, export, serve, study):
+    for verb in (run, train, tune, distill, combine, evaluate, recommend, score, export, serve, study):
         verb.add_parser(commands)
     items_parser = commands.add_parser(
         "items",

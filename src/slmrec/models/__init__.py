@@ -5,6 +5,7 @@ from slmrec.models.bert4rec import BERT4Rec, BERT4RecConfig
 from slmrec.models.caser import Caser, CaserConfig
 from slmrec.models.classic import Classic, ClassicConfig
 from slmrec.models.dot_product import DotProductRecommender
+from slmrec.models.ensemble import Ensemble, EnsembleConfig
 from slmrec.models.esasrec import ESASRec, ESASRecConfig
 from slmrec.models.folder import kind_of_folder
 from slmrec.models.gru4rec import GRU4Rec, GRU4RecConfig
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Recommender]] = {
         ESASRec,
         SLMRec,
         Residual,
+        Ensemble,
     )
 }
 
@@ -55,6 +57,8 @@ __all__ = [
     "DotProductRecommender",
     "ESASRec",
     "ESASRecConfig",
+    "Ensemble",
+    "EnsembleConfig",
     "GRU4Rec",
     "GRU4RecConfig",
     "ItemKNN",

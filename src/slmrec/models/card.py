@@ -25,7 +25,7 @@ def model_card(model: Recommender, name: str, facts: Mapping[str, Any]) -> str:
         "---",
         f"# {name}",
         "",
-        f"A {model.kind} recommender over {len(model.catalogue):,} items: a history of item ids goes in, the next "
+        f"{'An' if model.kind[0] in 'aei' else 'A'} {model.kind} recommender over {len(model.catalogue):,} items: a history of item ids goes in, the next "
         "items come out.",
         "",
         "| parameters | |",

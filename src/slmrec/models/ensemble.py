@@ -1,29 +1,53 @@
-"""Several models that score together: what a student is taught by, measured as a model of its own."""
+"""Several models that score together: what a student is taught by, and a model of its own.
+
+    s_i = Σ_t w_t log p_t(i)        over the members t, up to a constant a user
+
+p_t: a member's probability of item i, w_t: how much it counts (`training/ensemble_weights.py`).
+"""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from dataclasses import field
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from slmrec.data import Catalogue
 from slmrec.errors import UserError
-from slmrec.models.base import Recommender
+from slmrec.models.base import Recommender, RecommenderConfig
 
 
-class Ensemble:
-    """The weighted sum of its members' log-probabilities, up to a constant a user.
+class EnsembleConfig(RecommenderConfig):
+    """The members' shapes, and how much each counts."""
 
-    It scores and is evaluated; it is no model folder, since it costs what its members cost together.
-    """
+    model_type = "ensemble"
 
-    kind: ClassVar[str] = "ensemble"
+    members: list[dict[str, Any]] = field(default_factory=list)
+    """Each member's configuration."""
+    weights: list[float] = field(default_factory=list)
+    """w, one a member."""
 
-    def __init__(self, members: Sequence[Recommender], weights: Sequence[float] | None = None) -> None:
-        """Members of one catalogue, and how much each counts.
+
+class Ensemble(Recommender):
+    """Models of one catalogue; what it costs is what its members cost together."""
+
+    kind = "ensemble"
+    config_class = EnsembleConfig
+    config: EnsembleConfig
+
+    def __init__(self, config: EnsembleConfig) -> None:
+        super().__init__(config)
+        self.members: Any = nn.ModuleList(map(_untrained, config.members))
+        self.post_init()
+
+    @classmethod
+    def of(cls, members: Sequence[Recommender], weights: Sequence[float] | None = None) -> "Ensemble":
+        """Trained models together; they become part of it.
 
         Args:
-            members: trained models.
+            members: models of one catalogue.
             weights: one a member, 0 or more, in the members' order; a member of weight 0 is not asked. None: all
                 alike, their mean.
 
@@ -33,35 +57,77 @@ class Ensemble:
         """
         if not members:
             raise UserError("an ensemble needs at least one member")
-        self.members = list(members)
-        self.weights = [1 / len(members)] * len(members) if weights is None else list(weights)
-        if len(self.weights) != len(members) or min(self.weights) < 0 or not any(self.weights):
-            raise ValueError(f"weights are {self.weights}, but must be {len(members)}, none negative and not all 0")
-        self.catalogue = members[0].catalogue
+        counts = [1 / len(members)] * len(members) if weights is None else list(weights)
+        if len(counts) != len(members) or min(counts) < 0 or not any(counts):
+            raise ValueError(f"weights are {counts}, but must be {len(members)}, none negative and not all 0")
         for place, member in enumerate(members[1:], 1):
-            if not member.catalogue.frame["item_id"].equals(self.catalogue.frame["item_id"]):
+            if not member.catalogue.frame["item_id"].equals(members[0].catalogue.frame["item_id"]):
                 raise UserError(
                     f"members 0 and {place} of the ensemble rank different items; train them on one data set"
                 )
+        model = cls(
+            EnsembleConfig(
+                num_items=members[0].config.num_items,
+                max_length=max(member.config.max_length for member in members),
+                trained_parameters=sum(member.parameter_counts()["trained"] for member in members),
+            )
+        )
+        model.members.extend(members)
+        model.config.members = [member.config.to_dict() for member in members]
+        model.config.weights = counts
+        model.catalogue = members[0].catalogue
+        return model.eval()
+
+    @property
+    def weights(self) -> list[float]:
+        """How much each member counts."""
+        return self.config.weights
 
     @torch.inference_mode()
     def score(self, histories: Sequence[np.ndarray]) -> Tensor:
-        """(B, N) float32: column j is the score of item index j + 1."""
         return self._sum(lambda member: member.log_scores(histories))
+
+    @property
+    def scores_every_position(self) -> bool:
+        return all(member.scores_every_position for member in self.members)
 
     @torch.no_grad()
     def position_scores(self, input_ids: Tensor, lengths: Tensor, candidates: Tensor) -> Tensor:
-        """(B, L, C) float32: scores of (C,) items after every position; see `Recommender.position_scores`."""
         return self._sum(lambda member: member.position_scores(input_ids, lengths, candidates))
 
-    def parameter_counts(self) -> dict[str, int]:
-        """The members' together."""
-        counts = [member.parameter_counts() for member in self.members]
-        return {name: sum(count[name] for count in counts) for name in counts[0]}
+    def similarities(self, indices: Tensor) -> Tensor:
+        """(M, N): as the member that counts most has them."""
+        most = max(range(len(self.members)), key=self.weights.__getitem__)
+        return self.members[most].similarities(indices)
+
+    def vocabulary_parameters(self) -> int:
+        return sum(member.vocabulary_parameters() for member in self.members)
 
     def weight_bytes(self) -> int:
-        """The members' together."""
         return sum(member.weight_bytes() for member in self.members)
+
+    @property
+    def known_by_text(self) -> tuple[str, int] | None:
+        """The first member's, as long as every member knows items by text."""
+        known = [member.known_by_text for member in self.members]
+        return known[0] if all(known) else None
+
+    def add_items(self, frame: pl.DataFrame) -> None:
+        by_ids = [member.kind for member in self.members if member.known_by_text is None]
+        if by_ids:
+            raise UserError(
+                f"the {by_ids[0]} in this ensemble knows items by their ids alone and takes no new ones; add them to "
+                "each of the other models"
+            )
+        for member in self.members:
+            member.catalogue = self.catalogue
+            member.add_items(frame)
+        self.catalogue: Catalogue = self.members[0].catalogue
+        self.config.num_items = len(self.catalogue)
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        self.config.members = [member.config.to_dict() for member in self.members]
+        super().save_pretrained(*args, **kwargs)
 
     def _sum(self, scores_of: Callable[[Recommender], Tensor]) -> Tensor:
         asked = [(member, weight) for member, weight in zip(self.members, self.weights, strict=True) if weight]
@@ -70,3 +136,11 @@ class Ensemble:
         for member, weight in others:
             total.add_(scores_of(member), alpha=weight)
         return total
+
+
+def _untrained(config: dict[str, Any]) -> Recommender:
+    """A model of a configuration, whose weights are to come."""
+    from slmrec.models import KINDS
+
+    cls: Any = KINDS[config["model_type"]]
+    return cls(cls.config_class(**config))

@@ -79,6 +79,16 @@ def study(recipe: Recipe) -> Study:
         "LLM taught by all, longer",
     )
     looks += [Look(f"{name}, newest {NEWEST}", (name,), newest=NEWEST) for name in newcomers]
+    beside = (
+        best,
+        "eSASRec + text",
+        "LLM + text",
+        "SASRec taught by classics",
+        "SASRec taught by all",
+        "LLM taught by all",
+        "LLM taught by all, longer",
+    )
+    looks += [Look(f"{name}, with rules", (name, "sequential rules@0"), weighed=True) for name in beside]
     pairs = [
         ("SASRec + text", "SASRec"),
         ("GRU4Rec + text", best),
@@ -117,5 +127,7 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by all, longer", "ensemble of all"),
     ]
     pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]
+    pairs += [(f"{name}, with rules", name) for name in beside]
+    pairs += [(f"{name}, with rules", best) for name in beside if name != best]
     question = "Which model is best, and what does a language model give that classic models taught alike do not?"
     return Study("models", question, trials, looks, pairs)

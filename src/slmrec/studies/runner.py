@@ -24,9 +24,8 @@ from slmrec.errors import UserError
 from slmrec.evaluation import evaluate, layer_roles, ranks_frame, request_latency, unit_importance
 from slmrec.exclusive import exclusive
 from slmrec.files import read_json, write_json
-from slmrec.models import DotProductRecommender, Recommender, SLMRec, load
+from slmrec.models import DotProductRecommender, Ensemble, Recommender, SLMRec, load
 from slmrec.models.backbone import check_backbone
-from slmrec.models.ensemble import Ensemble
 from slmrec.models.text import text_vectors
 from slmrec.models.width import widths
 from slmrec.monitor import Monitor
@@ -217,14 +216,14 @@ class _Runner:
         weights = ensemble_weights(models, data) if look.weighed else None
         told = {} if weights is None else {"weights": dict(zip(look.of, weights, strict=True))}
         how = {"newest": look.newest, "shuffled": look.shuffled}
-        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble(models, weights), told, how)
+        self._measure(data, look, seed, models[0] if len(models) == 1 else Ensemble.of(models, weights), told, how)
 
     def _measure(
         self,
         data: Dataset,
         what: Trial | Look,
         seed: int,
-        model: Recommender | Ensemble,
+        model: Recommender,
         told: dict[str, Any],
         how: dict[str, Any],
     ) -> None:
@@ -240,9 +239,9 @@ class _Runner:
         told |= {"model_seed": seed, "commit": commit(), "machine": in_words(machine())}
         write_json(path, {**evaluation.to_json(), **told})
 
-    def _latency(self, data: Dataset, name: str, model: Recommender | Ensemble) -> dict[str, Any] | None:
-        """Times of a request; None for several models together, or where something else keeps the machine busy."""
-        if not self.alone or isinstance(model, Ensemble):
+    def _latency(self, data: Dataset, name: str, model: Recommender) -> dict[str, Any] | None:
+        """Times of a request; None where something else keeps the machine busy."""
+        if not self.alone:
             return None
         latency = request_latency(model, data)
         if latency.undisturbed:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from slmrec.data.batches import Example, LengthBatches
-from slmrec.models.ensemble import Ensemble
+from slmrec.models import Ensemble
 
 DROP = 0.2
 BATCH = 256

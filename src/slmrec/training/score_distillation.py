@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from slmrec.data import Catalogue
 from slmrec.data.batches import IGNORED, Example
 from slmrec.engine import device_of
 from slmrec.errors import UserError
 from slmrec.losses import taught_loss
-from slmrec.models import DotProductRecommender, Recommender, SLMRec
-from slmrec.models.ensemble import Ensemble
+from slmrec.models import DotProductRecommender, Ensemble, Recommender, SLMRec
 from slmrec.models.folder import fingerprint
 from slmrec.training.distillation import check_catalogue
 from slmrec.training.kept import Kept, keep
@@ -41,9 +40,8 @@ class ScoreDistillation(TrainingModule):
     ) -> None:
         super().__init__(student)
         self.distillation = options
-        self._teachers = teachers  # no module: no part of what is trained and saved
-        for teacher in teachers.members:
-            teacher.requires_grad_(False).eval()
+        self._teachers = (teachers,)  # in a tuple: no part of what is trained and saved
+        teachers.requires_grad_(False).eval()
 
     def parts(self, input_ids: Tensor, lengths: Tensor, labels: Tensor, **extra: Tensor) -> dict[str, Tensor]:
         valid = labels != IGNORED
@@ -55,7 +53,7 @@ class ScoreDistillation(TrainingModule):
             theirs = extra["teacher"]
         else:
             batch = {"input_ids": input_ids, "lengths": lengths, "labels": labels}
-            theirs = scores_together(self._teachers, batch, candidates)
+            theirs = scores_together(self._teachers[0], batch, candidates)
         return self.compare(states, table[candidates], torch.searchsorted(candidates, targets), theirs)
 
     def compare(self, states: Tensor, vectors: Tensor, targets: Tensor, theirs: Tensor) -> dict[str, Tensor]:
@@ -89,16 +87,14 @@ def teacher_scores(
         scores = scores_together(teachers, {name: tensor.to(device) for name, tensor in batch.items()}, items)
         return scores - scores.amax(dim=1, keepdim=True)  # 16 bits are finest near zero, where the likely items are
 
-    for teacher in teachers.members:
-        teacher.eval()
+    teachers.eval()
     facts = {"teachers": [fingerprint(teacher) for teacher in teachers.members], "weights": teachers.weights}
     return keep(compute, (len(items),), facts, examples, folder, progress)
 
 
 def scores_together(teachers: Ensemble, batch: dict[str, Any], candidates: Tensor) -> Tensor:
     """(P, C) float32: the teachers' scores of (C,) items at a batch's P targets."""
-    for teacher in teachers.members:
-        teacher.to(batch["labels"].device)
+    nn.Module.to(teachers, batch["labels"].device)
     valid = batch["labels"] != IGNORED
     return teachers.position_scores(batch["input_ids"], batch["lengths"], candidates)[valid]
 

@@ -22,11 +22,11 @@ from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import (
     Classic,
     DotProductRecommender,
+    Ensemble,
     Recommender,
     Residual,
     SLMRec,
 )
-from slmrec.models.ensemble import Ensemble
 from slmrec.models.folder import fingerprint
 from slmrec.models.items import ItemTable
 from slmrec.training.augmentation import augmented
@@ -312,7 +312,7 @@ def distill_scores(
         raise UserError("a bert4rec reads a history once and cannot follow scores at every position; take another kind")
     else:
         start = partial(build_classic, data, student, classic_text(data, student, progress))
-    together = Ensemble(teachers, ensemble_weights(teachers, data) if distillation.weigh_teachers else None)
+    together = Ensemble.of(teachers, ensemble_weights(teachers, data) if distillation.weigh_teachers else None)
     weights = [round(weight, 4) for weight in together.weights]
     examples = training_examples(data, student.max_length, "every-position")
     if distillation.augmented:
