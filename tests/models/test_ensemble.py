@@ -1,12 +1,15 @@
 """Models that score together: against the mean of log-probabilities, which must rank alike."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
-from slmrec.models import Ensemble, SASRec, SASRecConfig
+from slmrec.models import Ensemble, Popularity, SASRec, SASRecConfig, SequentialRules, TextKNN, load
+
+from ..conftest import build
 
 
 def member(data, seed: int) -> SASRec:
@@ -57,3 +60,45 @@ def test_members_must_rank_the_same_items(cycle):
         Ensemble.of([member(cycle, 0), other])
     with pytest.raises(UserError, match="at least one member"):
         Ensemble.of([])
+
+
+def test_a_folder_gives_back_members_of_every_kind(cycle, llama, tmp_path):
+    members = [member(cycle, 0), SequentialRules.from_data(cycle), build(cycle, llama), Popularity.from_data(cycle)]
+    together = Ensemble.of(members, [0.5, 0.7, 0.2, 0.1])
+    inner = Ensemble.of([together, member(cycle, 1)])  # an ensemble is a model like any other
+    inner.save_pretrained(tmp_path / "model")
+    again = load(tmp_path / "model")
+    histories = [np.array([1, 2, 3]), np.array([7])]
+    wanted = sum(w * m.log_scores(histories) for m, w in zip(members, together.weights, strict=True))
+    wanted = (wanted + member(cycle, 1).score(histories)) / 2
+    torch.testing.assert_close(again.score(histories), wanted)
+    assert [found.kind for found in again.members[0].members] == [one.kind for one in members]
+    assert again.members[0].members[0].catalogue is again.catalogue
+    read = (torch.tensor([[1, 2, 3]]), torch.tensor([3]), torch.arange(1, cycle.num_items + 1))
+    torch.testing.assert_close(again.position_scores(*read)[0, -1], wanted[0])
+    known = cycle.catalogue.ids([1, 2])
+    best = again.recommend([list(known)], k=3, exclude_seen=False)["item_id"]
+    order = again.score([np.array([1, 2])])[0].argsort(descending=True)[:3]
+    assert best.to_list() == list(cycle.catalogue.ids(order.numpy() + 1))
+
+
+def test_items_are_as_alike_as_the_member_that_counts_most_says(cycle):
+    one, other = member(cycle, 0), SequentialRules.from_data(cycle)
+    items = torch.tensor([1, 5])
+    for weights, most in (([0.9, 0.1], one), ([0.1, 0.9], other)):
+        assert torch.equal(Ensemble.of([one, other], weights).similarities(items), most.similarities(items))
+
+
+def test_new_items_come_into_every_member_or_none(cycle, tmp_path):
+    vectors = torch.randn(cycle.num_items, 6, generator=torch.Generator().manual_seed(0))
+    near, far = (TextKNN.from_data(cycle, vectors, "mine.parquet", neighbours=k) for k in (3, 6))
+    new = pl.DataFrame({"item_id": ["n1"], "vector": [vectors[7].tolist()]})
+    by_ids = Ensemble.of([near, SequentialRules.from_data(cycle)])
+    with pytest.raises(UserError, match="the sequential-rules in this ensemble knows items by their ids alone"):
+        by_ids.add_items(new)
+    assert len(by_ids.catalogue) == len(near.catalogue) == cycle.num_items
+    together = Ensemble.of([near, far])
+    together.add_items(new)
+    together.save_pretrained(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.recommend([[cycle.catalogue.ids([8])[0]]], k=1)["item_id"].to_list() == ["n1"]

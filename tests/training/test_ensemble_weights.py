@@ -12,7 +12,8 @@ import torch
 
 from slmrec.data import Dataset
 from slmrec.errors import UserError
-from slmrec.models import ItemKNN, Popularity, SequentialRules
+from slmrec.models import ItemKNN, Popularity, SequentialRules, load
+from slmrec.training.combine import combine
 from slmrec.training.ensemble_weights import ensemble_weights
 from slmrec.training.options import DistillationOptions, SASRecOptions, TrainingOptions
 from slmrec.training.train import distill_scores
@@ -108,3 +109,29 @@ def test_students_follow_them_where_asked(walks, tmp_path):
     assert told["weighed"] == pytest.approx(ensemble_weights(teachers, walks), abs=1e-4)
     with pytest.raises(UserError, match="weigh_teachers is on"):
         DistillationOptions(form="paper", weigh_teachers=True)
+
+
+def test_combined_models_are_those_that_count(walks, tmp_path):
+    """Rules know this walk; a popularity of items that are all alike adds nothing."""
+    rules, knn, popular = SequentialRules.from_data(walks), ItemKNN.from_data(walks), Popularity.from_data(walks)
+    weights = ensemble_weights([popular, rules, knn], walks)
+    assert 0 in weights
+    together = combine([popular, rules, knn], walks, tmp_path / "model")
+    told = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert told["weights"] == weights
+    asked = [(model, weight) for model, weight in zip((popular, rules, knn), weights, strict=True) if weight]
+    again = load(tmp_path / "model")
+    assert again.weights == [weight for _, weight in asked]
+    history = [np.array([3, 4])]
+    wanted = sum(weight * model.log_scores(history) for model, weight in asked)
+    torch.testing.assert_close(again.score(history), wanted)
+    torch.testing.assert_close(together.score(history), wanted)
+
+
+def test_what_cannot_be_combined_is_refused(walks, cycle, tmp_path):
+    rules = SequentialRules.from_data(walks)
+    with pytest.raises(UserError, match="give two or more"):
+        combine([rules], walks, tmp_path / "model")
+    with pytest.raises(UserError, match="model 1 ranks other items than 'walks'"):
+        combine([rules, SequentialRules.from_data(cycle)], walks, tmp_path / "model")
+    assert not list(tmp_path.iterdir())

@@ -25,8 +25,8 @@ def model_card(model: Recommender, name: str, facts: Mapping[str, Any]) -> str:
         "---",
         f"# {name}",
         "",
-        f"{'An' if model.kind[0] in 'aei' else 'A'} {model.kind} recommender over {len(model.catalogue):,} items: a history of item ids goes in, the next "
-        "items come out.",
+        f"{'An' if model.kind[0] in 'aeiou' else 'A'} {model.kind} recommender over {len(model.catalogue):,} items: a "
+        "history of item ids goes in, the next items come out.",
         "",
         "| parameters | |",
         "|---|---|",

@@ -79,6 +79,17 @@ class Ensemble(Recommender):
         return model.eval()
 
     @property
+    def catalogue(self) -> Catalogue:
+        """The items, the same for every member."""
+        return self._catalogue
+
+    @catalogue.setter
+    def catalogue(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        for member in self.members:
+            member.catalogue = catalogue
+
+    @property
     def weights(self) -> list[float]:
         """How much each member counts."""
         return self.config.weights
@@ -120,9 +131,8 @@ class Ensemble(Recommender):
                 "each of the other models"
             )
         for member in self.members:
-            member.catalogue = self.catalogue
             member.add_items(frame)
-        self.catalogue: Catalogue = self.members[0].catalogue
+        self.catalogue = self.members[0].catalogue
         self.config.num_items = len(self.catalogue)
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:

@@ -80,6 +80,7 @@ def study(recipe: Recipe) -> Study:
     )
     looks += [Look(f"{name}, newest {NEWEST}", (name,), newest=NEWEST) for name in newcomers]
     beside = (
+        "SASRec",
         best,
         "eSASRec + text",
         "LLM + text",
@@ -128,6 +129,6 @@ def study(recipe: Recipe) -> Study:
     ]
     pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]
     pairs += [(f"{name}, with rules", name) for name in beside]
-    pairs += [(f"{name}, with rules", best) for name in beside if name != best]
+    pairs += [(f"{name}, with rules", best) for name in beside[2:]]
     question = "Which model is best, and what does a language model give that classic models taught alike do not?"
     return Study("models", question, trials, looks, pairs)

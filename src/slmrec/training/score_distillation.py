@@ -114,6 +114,9 @@ def check_teachers(teachers: Sequence[Recommender], catalogue: Catalogue, max_le
         raise UserError("no teacher was given")
     for teacher in teachers:
         check_catalogue(teacher, catalogue)
+        if isinstance(teacher, Ensemble):
+            check_teachers(list(teacher.members), catalogue, max_length)
+            continue
         if not teacher.scores_every_position:
             reading = " that reads 'last-prompt-token'" if isinstance(teacher, SLMRec) else ""
             raise UserError(
