@@ -14,6 +14,8 @@ from slmrec.training.options import ClassicOptions, NeighboursOptions
 SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
 CLASSICS = (*SASRECS, "sequential rules@0", "text-kNN@0")
 ALL = (*CLASSICS, "LLM + text@0")
+NEIGHBOURS = ("sequential rules@0", "item-kNN@0", "text-kNN@0")
+"""What trains nothing, and costs next to nothing beside a model that does."""
 COPIES = 2
 """Of each training sequence, where a student is taught histories that no user had."""
 NEWEST = 3
@@ -89,7 +91,7 @@ def study(recipe: Recipe) -> Study:
         "LLM taught by all",
         "LLM taught by all, longer",
     )
-    looks += [Look(f"{name}, with rules", (name, "sequential rules@0"), weighed=True) for name in beside]
+    looks += [Look(f"{name}, with neighbours", (name, *NEIGHBOURS), weighed=True) for name in beside]
     pairs = [
         ("SASRec + text", "SASRec"),
         ("GRU4Rec + text", best),
@@ -128,7 +130,7 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by all, longer", "ensemble of all"),
     ]
     pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]
-    pairs += [(f"{name}, with rules", name) for name in beside]
-    pairs += [(f"{name}, with rules", best) for name in beside[2:]]
+    pairs += [(f"{name}, with neighbours", name) for name in beside]
+    pairs += [(f"{name}, with neighbours", best) for name in beside[2:]]
     question = "Which model is best, and what does a language model give that classic models taught alike do not?"
     return Study("models", question, trials, looks, pairs)
