@@ -132,6 +132,11 @@ AIMS = (
         5,
         data="ml-1m",
     ),
+    Aim(
+        "Beside the aim, which is for one model: a SASRec with neighbours (`slmrec combine`) against the same alone",
+        ((f"{CLASSIC}, with neighbours", CLASSIC), ("SASRec, with neighbours", "SASRec")),
+        5,
+    ),
     Aim("A taught SASRec against the same alone, at the same cost", _against(CLASSIC, TAUGHT), 10),
     Aim("The LLM student against a SASRec of the same teachers", _against("SASRec taught by all", STUDENTS), 3),
     Aim("The LLM student against a SASRec taught by SASRecs", _against("SASRec taught by SASRecs", STUDENTS), 3),

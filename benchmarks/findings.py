@@ -25,6 +25,13 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         },
     ),
     (
+        "the recipe's SASRec by ids, with rules, item-kNN and text-kNN beside it",
+        {
+            "ml-100k": ("models-neighbours", "SASRec, with neighbours"),
+            "amazon14-beauty": ("models-neighbours-beauty", "SASRec, with neighbours"),
+        },
+    ),
+    (
         "4 of SmolLM2-135M's 30 layers, items by their ids, cross-entropy alone",
         {"ml-100k": ("ablation", ALONE), "amazon14-beauty": ("ablation-beauty", ALONE)},
     ),

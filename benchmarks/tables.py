@@ -30,7 +30,7 @@ TITLES = {
     "student_ce": "student, cross-entropy alone",
     "student": "student, distilled",
 }
-SENTENCES = {"distil": ("healed", "taught"), "new-items": ("new-items",)}
+SENTENCES = {"combine": ("combined",), "distil": ("healed", "taught"), "new-items": ("new-items",)}
 """Of pages of docs/tasks, the sentences with numbers in them."""
 SHOWN = ("HR@10", "NDCG@10", "MRR")
 
