@@ -82,7 +82,8 @@ CLAIMS = (
         "Four blocks are best (block study).", "blocks", (("4 blocks", "1 block"), ("4 blocks", "2 blocks")), "better"
     ),
     Claim(
-        "A deeper teacher is a worse one for 4 layers (ablation). Four blocks do not divide 30 layers; there are two.",
+        "A deeper teacher is a worse one for 4 layers (ablation). Four blocks do not divide 30 layers; there are two. "
+        "[Without D_norm](results/teachers-no-norm.md) it is not seen.",
         "teachers",
         (("4 taught by 30", "4 taught by 8"), ("4 taught by 16", "4 taught by 8")),
         "worse",

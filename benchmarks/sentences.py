@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,9 +41,7 @@ class Difference:
     @property
     def seeds(self) -> str:
         """How many, the model's and the baseline's where they differ."""
-        numbers = list(dict.fromkeys(self.found["seeds"]))
-        said = " and ".join(NUMBERS[number] for number in numbers)
-        return f"{said} seed{'' if numbers == [1] else 's'}"
+        return _seeds(self.found["seeds"])
 
     def ahead(self, words: str) -> str:
         """These words, as long as the model is certainly better; ValueError once it is not."""
@@ -78,6 +77,7 @@ def sentences(name: str) -> list[str]:
         .render(
             difference=difference,
             score=score,
+            seeds=seeds,
             new=new,
             short=short,
             sasrec=claims.result_of("sasrec"),
@@ -101,6 +101,11 @@ def score(study: str, model: str, count: str | None = None) -> str:
     return short((found["mean"] if count is None else found["target_count"][count])["NDCG@10"])
 
 
+def seeds(study: str, model: str) -> str:
+    """How many seeds of a model a study of one data set has."""
+    return _seeds([len(_found(study)["models"][model]["seeds"])])
+
+
 def new(study: str) -> int:
     """How many test targets of a study's data set never occur in training."""
     (number,) = {model["cold_targets"] for model in _found(study)["models"].values()}
@@ -117,6 +122,12 @@ def difference(study: str, model: str, baseline: str, *, rare: bool = False) -> 
     compared = _found(study)["comparisons_cold" if rare else "comparisons"]
     (found,) = (each for each in compared if (each["model"], each["baseline"]) == (model, baseline))
     return Difference(found)
+
+
+def _seeds(counts: Iterable[int]) -> str:
+    numbers = list(dict.fromkeys(counts))
+    said = " and ".join(NUMBERS[number] for number in numbers)
+    return f"{said} seed{'' if numbers == [1] else 's'}"
 
 
 def _found(study: str) -> dict[str, Any]:

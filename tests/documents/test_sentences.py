@@ -52,12 +52,15 @@ def test_a_pair_and_a_score_are_those_of_the_study(sentences, tmp_path):
     other = compared(model="another", difference=0.01)
     rare = compared(difference=-0.02)
     few = {"1-5": {"cases": 9, "NDCG@10": 0.021}}
-    models = {"ours": {"mean": {"NDCG@10": 0.05496}, "target_count": few, "cold_targets": 7}}
+    models = {
+        "ours": {"mean": {"NDCG@10": 0.05496}, "target_count": few, "cold_targets": 7, "seeds": {"0": {}, "1": {}}}
+    }
     data = {"comparisons": [other, compared()], "comparisons_cold": [rare], "models": models}
     (tmp_path / "study.json").write_text(json.dumps({"data": {"films": data}}))
     assert sentences.score("study", "ours") == ".0550"
     assert sentences.score("study", "ours", "1-5") == ".0210"
     assert sentences.new("study") == 7
+    assert sentences.seeds("study", "ours") == "two seeds"
     assert sentences.difference("study", "ours", "theirs").percent == "+10.0\N{NO-BREAK SPACE}%"
     assert sentences.difference("study", "ours", "theirs", rare=True).percent == "-40.0\N{NO-BREAK SPACE}%"
     with pytest.raises(ValueError, match="not enough values"):
