@@ -120,7 +120,7 @@ def test_the_main_page_names_every_command(capsys):
         ([], "the following arguments are required: COMMAND; see `slmrec --help`"),
         (
             ["trian"],
-            "invalid choice: 'trian' (choose from 'data', 'run', 'train', 'tune', 'distill', 'evaluate', 'rec",
+            "invalid choice: 'trian' (choose from 'data', 'run', 'train', 'tune', 'distill', 'combine', 'eval",
         ),
         (["data"], "the following arguments are required: COMMAND; see `slmrec data --help`"),
         (["data", "prepare", "x.csv"], "the following arguments are required: --out"),
