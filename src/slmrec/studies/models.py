@@ -15,7 +15,7 @@ SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
 CLASSICS = (*SASRECS, "sequential rules@0", "text-kNN@0")
 ALL = (*CLASSICS, "LLM + text@0")
 NEIGHBOURS = ("sequential rules@0", "item-kNN@0", "text-kNN@0")
-"""What trains nothing, and costs next to nothing beside a model that does."""
+"""What trains nothing."""
 COPIES = 2
 """Of each training sequence, where a student is taught histories that no user had."""
 NEWEST = 3
