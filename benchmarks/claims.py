@@ -83,7 +83,7 @@ CLAIMS = (
     ),
     Claim(
         "A deeper teacher is a worse one for 4 layers (ablation). Four blocks do not divide 30 layers; there are two. "
-        "[Without D_norm](results/teachers-no-norm.md) it is not seen.",
+        "[Without D_norm](results/teachers-no-norm.md), one seed, it is not seen.",
         "teachers",
         (("4 taught by 30", "4 taught by 8"), ("4 taught by 16", "4 taught by 8")),
         "worse",

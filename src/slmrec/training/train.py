@@ -1,23 +1,18 @@
 """Train each kind of model into a folder; a run that was cut off goes on where it was."""
 
-import inspect
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, replace
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import torch
 import transformers
-from accelerate import PartialState
 
 from slmrec.data import Dataset
 from slmrec.data.batches import Example, Supervise, training_examples
 from slmrec.data.description import in_a_sentence
 from slmrec.errors import UserError
-from slmrec.exclusive import exclusive
 from slmrec.files import check_replaceable, read_json, write_json
 from slmrec.models import (
     Classic,
@@ -54,33 +49,13 @@ from slmrec.training.options import (
     block_ends,
     chosen,
 )
+from slmrec.training.processes import exclusively, processes_here
 from slmrec.training.score_distillation import ScoreDistillation, check_teachers, teacher_scores
 from slmrec.training.teacher_states import teacher_states
 from slmrec.training.trainer import Progress, fit
 
-P = ParamSpec("P")
-Made = TypeVar("Made")
 
-
-def _exclusively(make: Callable[P, Made]) -> Callable[P, Made]:
-    """Have the model folder ``out`` to one process, or to those of one torchrun, for as long as ``make`` takes."""
-    signature = inspect.signature(make)
-
-    @wraps(make)
-    def made(*args: P.args, **kwargs: P.kwargs) -> Made:
-        out = signature.bind(*args, **kwargs).arguments["out"]
-        with exclusive(out) if _processes().is_main_process else nullcontext():
-            return make(*args, **kwargs)
-
-    return made
-
-
-def _processes() -> PartialState:
-    """This one alone, or those of a torchrun."""
-    return PartialState(cpu=not torch.accelerator.is_available())
-
-
-@_exclusively
+@exclusively
 def train_classic(data: Dataset, options: ClassicOptions, out: Path, progress: Progress | None = None) -> Classic:
     """Train a classic neural model, the one that the options are of, into a model folder."""
     text = classic_text(data, options, progress)
@@ -97,7 +72,7 @@ def train_classic(data: Dataset, options: ClassicOptions, out: Path, progress: P
     return model
 
 
-@_exclusively
+@exclusively
 def train_llm(
     data: Dataset,
     options: LLMOptions,
@@ -127,7 +102,7 @@ def train_llm(
     return model
 
 
-@_exclusively
+@exclusively
 def train_residual(
     data: Dataset, options: LLMOptions, out: Path, classic: Classic, progress: Progress | None = None
 ) -> Residual:
@@ -189,7 +164,7 @@ def train(
             return train_classic(data, options, out, progress)
 
 
-@_exclusively
+@exclusively
 def distill(
     teacher: SLMRec,
     data: Dataset,
@@ -264,7 +239,7 @@ def distill(
     return model
 
 
-@_exclusively
+@exclusively
 def distill_scores(
     teachers: Sequence[Recommender],
     data: Dataset,
@@ -373,7 +348,7 @@ def _train(
     check_replaceable(out, "config.json")
     job = {"data": data.fingerprint, "options": options if isinstance(options, dict) else asdict(options)}
     work = out.parent / f".{out.name}.work"
-    processes = _processes()
+    processes = processes_here()
     if processes.is_main_process:
         _claim(work, job)
     processes.wait_for_everyone()
