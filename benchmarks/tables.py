@@ -25,10 +25,13 @@ RESULTS = ROOT / "benchmarks" / "results"
 TITLES = {
     "popularity": "popularity",
     "item_knn": "item-kNN",
+    "sequential_rules": "sequential rules",
     "sasrec": "SASRec",
+    "sasrec_combined": "SASRec, with neighbours",
     "teacher": "teacher",
     "student_ce": "student, cross-entropy alone",
     "student": "student, distilled",
+    "student_combined": "the same, with neighbours",
 }
 SENTENCES = {"combine": ("combined",), "distil": ("healed", "taught"), "new-items": ("new-items",)}
 """Of pages of docs/tasks, the sentences with numbers in them."""
@@ -42,7 +45,7 @@ def run_table(result: dict[str, Any]) -> list[str]:
         "|---|---|" + "---|" * (len(SHOWN) + 3),
     ]
     layers = {"teacher": result["recipe"]["teacher"]["layers"]}
-    layers |= dict.fromkeys(("student_ce", "student"), result["recipe"]["student"]["layers"])
+    layers |= dict.fromkeys(("student_ce", "student", "student_combined"), result["recipe"]["student"]["layers"])
     for name, model in result["models"].items():
         cells = [TITLES[name], str(layers.get(name, "–"))]
         cells += [f"{model['metrics'][metric]:.4f}" for metric in SHOWN]

@@ -10,8 +10,8 @@ import torch
 
 from slmrec.errors import UserError
 from slmrec.exclusive import exclusive
-from slmrec.models import load
-from slmrec.pipeline import MODELS, run
+from slmrec.models import Ensemble, load
+from slmrec.pipeline import run
 from slmrec.recipe import Recipe
 from slmrec.report import examples
 from slmrec.studies.plan import named_study
@@ -26,6 +26,9 @@ from slmrec.training.options import (
     TextKNNOptions,
     TrainingOptions,
 )
+
+MODELS = ["popularity", "item_knn", "sequential_rules", "sasrec", "sasrec_combined"]
+MODELS += ["teacher", "student_ce", "student", "student_combined"]
 
 
 class Watcher:
@@ -81,6 +84,7 @@ def recipe(llama) -> Recipe:
         teacher=LLMOptions(backbone=str(llama), layers=4, max_length=8, prompt_before="the user", training=training),
         student=StudentOptions(layers=2, training=training),
         distillation=DistillationOptions(blocks=2, lambda2=0.01),
+        ensemble=EnsembleOptions(item_knn=True, sequential_rules=True, text_knn=True),
     )
 
 
@@ -114,9 +118,34 @@ def test_cut_off_and_typed_again(source, recipe, unbroken, tmp_path, monkeypatch
 
 def test_what_was_told(unbroken):
     _, watcher = unbroken
-    assert len(watcher.stages) == 7
+    assert len(watcher.stages) == 9
     assert any("training will take about" in text for text in watcher.said)
     assert set(watcher.left) >= set(watcher.stages[1:-1])  # from the first training to the test
+
+
+def test_neighbours_stand_beside_sasrec_and_the_student(unbroken, cycle):
+    out, watcher = unbroken
+    tested = [one["model"] for one in json.loads((out / "metrics.json").read_text())]
+    assert tested == MODELS  # without text-kNN: no item has a text
+    history = [cycle.history(0, int(cycle.offsets[1]) - 1)]
+    for name in ("sasrec", "student"):
+        together = load(out / f"{name}_combined")
+        assert isinstance(together, Ensemble)
+        members = [load(out / each) for each in (name, "item_knn", "sequential_rules")]
+        weights = json.loads((out / f"{name}_combined" / "training.json").read_text())["weights"]
+        scores = sum(weight * one.log_scores(history) for one, weight in zip(members, weights, strict=True))
+        torch.testing.assert_close(together.score(history), scores)
+        assert any(text.startswith(f"weights: {name} {weights[0]:.2f}, item_knn ") for text in watcher.said)
+    told = (out / "report.html").read_text()
+    assert "Beside SASRec, and beside the student: item-kNN, sequential rules" in told
+
+
+def test_a_recipe_may_do_without_neighbours(source, recipe, tmp_path):
+    alone, watcher = replace(recipe, ensemble=EnsembleOptions()), Watcher(end_at=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(str(source), tmp_path / "run", alone, recipe_name="alone", monitor=watcher)
+    models = json.loads((tmp_path / "run" / "run.json").read_text())["models"]
+    assert models == ["popularity", "item_knn", "sasrec", "teacher", "student_ce", "student"]
 
 
 def test_a_finished_run_does_nothing(unbroken, source, recipe):
@@ -179,8 +208,9 @@ def test_a_run_may_teach_by_scores_and_know_items_by_text(source, by_scores, tmp
     out = run(str(source), tmp_path / "run", by_scores, recipe_name="scores", monitor=watcher)
     tested = [one["model"] for one in json.loads((out / "metrics.json").read_text())]
     rules = ["popularity", "item_knn", "sequential_rules", "text_knn"]
-    assert tested == [*rules, "sasrec", "sasrec_taught", "teacher", "student_ce", "student"]
-    assert len(watcher.stages) == 9  # one more SASRec, and the one that is taught
+    others = ["sasrec_taught", "teacher", "student_ce"]
+    assert tested == [*rules, "sasrec", "sasrec_combined", *others, "student", "student_combined"]
+    assert len(watcher.stages) == 11  # one more SASRec, and the one that is taught
     one, other = (load(out / name).state_dict() for name in ("sasrec", "sasrec_2"))
     assert any(not torch.equal(one[name], other[name]) for name in one)
     for name in ("student", "sasrec_taught"):
@@ -222,6 +252,9 @@ def test_what_cannot_be_taught_by_scores_is_refused_before_anything_is_made(by_s
     alone = replace(by_scores, distillation=DistillationOptions(blocks=2))
     with pytest.raises(UserError, match=r"ensemble\.sasrecs is 2, but .* 'paper' the teacher teaches alone"):
         run("no-such-file", tmp_path / "run", alone, recipe_name="x", monitor=Watcher())
+    softer = replace(alone, ensemble=EnsembleOptions(taught_dropout=0.1))
+    with pytest.raises(UserError, match=r"ensemble\.taught_dropout is 0\.1, but"):
+        run("no-such-file", tmp_path / "run", softer, recipe_name="x", monitor=Watcher())
     narrow = replace(by_scores, student=replace(by_scores.student, neurons=8))
     with pytest.raises(UserError, match="neurons is 8, but which ones to keep is seen in a trained model"):
         run("no-such-file", tmp_path / "run", narrow, recipe_name="x", monitor=Watcher())

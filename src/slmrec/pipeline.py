@@ -34,25 +34,27 @@ from slmrec.provenance import commit, machine
 from slmrec.recipe import Recipe, as_dict
 from slmrec.report import examples, write_report
 from slmrec.training.build import student_shape
+from slmrec.training.combine import combine
 from slmrec.training.cost import Cost, classic_cost, llm_cost
 from slmrec.training.counting import train_neighbours, train_popularity
 from slmrec.training.options import EnsembleOptions, LLMOptions, NeighboursOptions, SASRecOptions
 from slmrec.training.train import distill, distill_scores, train_classic, train_llm
 
-MODELS = ("popularity", "item_knn", "sasrec", "teacher", "student_ce", "student")
-"""Every run's models, in the order of its tables; `models_of` has a recipe's."""
+COMBINED = ("sasrec", "student")
+"""Models that have what trains nothing put beside them."""
 
 ALONE = EnsembleOptions()
 """What a recipe says whose teacher teaches alone."""
 
 
-def models_of(recipe: Recipe) -> tuple[str, ...]:
+def models_of(recipe: Recipe) -> list[str]:
     """The models that a run tests, in the order of its tables."""
-    if recipe.distillation.form != "scores":
-        return MODELS
-    rules = ("sequential_rules",) if recipe.ensemble.sequential_rules else ()
-    texts = ("text_knn",) if recipe.ensemble.text_knn else ()
-    return ("popularity", "item_knn", *rules, *texts, "sasrec", "sasrec_taught", "teacher", "student_ce", "student")
+    untrained = [name for name in recipe.ensemble.untrained if name != "item_knn"]
+    taught = ["sasrec_taught"] if recipe.distillation.form == "scores" else []
+    models = ["popularity", "item_knn", *untrained, "sasrec", *taught, "teacher", "student_ce", "student"]
+    for name in COMBINED if recipe.ensemble.untrained else ():
+        models.insert(models.index(name) + 1, f"{name}_combined")
+    return models
 
 
 def run(
@@ -118,12 +120,13 @@ class _Job:
     def check(self) -> None:
         """Refuse what cannot end well before anything is made."""
         self.recipe.student.check_start("pretrained")  # it is trained by cross-entropy alone, too
-        idle = {key: value for key, value in vars(self.recipe.ensemble).items() if value != getattr(ALONE, key)}
-        if idle and not self._by_scores:
-            raise UserError(
-                f"ensemble.{next(iter(idle))} is {next(iter(idle.values()))}, but with distillation.form "
-                f"'{self.recipe.distillation.form}' the teacher teaches alone; take form 'scores' (recipe taught does)"
-            )
+        for name in ("sasrecs", "taught_dropout"):
+            given = getattr(self.recipe.ensemble, name)
+            if given != getattr(ALONE, name) and not self._by_scores:
+                raise UserError(
+                    f"ensemble.{name} is {given}, but with distillation.form '{self.recipe.distillation.form}' the "
+                    "teacher teaches alone; take form 'scores' (recipe taught does)"
+                )
         check_replaceable(self.out, "run.json")
         if (self.out / "run.json").exists():
             self.info = read_json(self.out / "run.json", "run folder")
@@ -157,6 +160,7 @@ class _Job:
         with estimating(self.monitor.say):
             self._estimate(data)
         classic = self._stage("sasrec", lambda: self._classics(data), lambda: load(out / "sasrec"))
+        self._combine(data, "sasrec")
         items = classic.items
         for name, options in self._others().items():
             self._stage(name, partial(train_classic, data, options, out / name, self._progress))
@@ -174,6 +178,7 @@ class _Job:
             shutil.rmtree(self.kept, ignore_errors=True)
         else:
             self._stage("student", lambda: self._distill(teacher, data, items))
+        self._combine(data, "student")
         self._stage("metrics.json", lambda: self._evaluate(data))
         self._stage("report.html", lambda: write_report(out))
 
@@ -182,14 +187,17 @@ class _Job:
         student = f"student: {recipe.student.layers} layers"
         taught = "taught by all of them" if self._by_scores else "distilled from the teacher"
         count = recipe.ensemble.sasrecs
+        beside = {name: f"{name}_combined" for name in COMBINED if recipe.ensemble.untrained}
         titles = {
             "data": f"preparing {self.source}",
-            "sasrec": "SASRec, item-kNN and popularity, the classic models",
+            "sasrec": "SASRec, and classic models that train nothing",
+            **({beside["sasrec"]: "SASRec with neighbours beside it"} if beside else {}),
             **{name: f"SASRec of another seed, {place} of {count}" for place, name in enumerate(self._others(), 2)},
             "teacher": f"teacher: {recipe.teacher.layers} layers of {recipe.teacher.backbone}",
             "student_ce": f"{student}, by cross-entropy alone",
             "student": f"{student}, {taught}",
             **({"sasrec_taught": "SASRec, taught by the same"} if self._by_scores else {}),
+            **({beside["student"]: "the student with neighbours beside it"} if beside else {}),
             "metrics.json": "evaluating all models on the test split",
             "report.html": "writing the report",
         }
@@ -217,7 +225,7 @@ class _Job:
             sasrec = replace(sasrec, item_text="", id_dropout=0.0)
         ensemble = replace(self.recipe.ensemble, text_knn=self.recipe.ensemble.text_knn and bool(sasrec.item_text))
         self.recipe = replace(self.recipe, sasrec=sasrec, ensemble=ensemble)
-        self.info["models"] = list(models_of(self.recipe))
+        self.info["models"] = models_of(self.recipe)
         write_json(self.out / "run.json", self.info)
 
     def _stage(self, name: str, make: Callable[[], Any], have: Callable[[], Any] | None = None) -> Any:
@@ -276,9 +284,7 @@ class _Job:
         self, data: Dataset, name: str, student: LLMOptions | SASRecOptions, items: ItemTable | None = None
     ) -> Recommender:
         """A student of the scores of all who teach, together."""
-        ensemble = self.recipe.ensemble
-        untrained = [each for each in ("item_knn", "sequential_rules", "text_knn") if getattr(ensemble, each)]
-        teachers = ["sasrec", *self._others(), *untrained, "teacher"]
+        teachers = ["sasrec", *self._others(), *self.recipe.ensemble.untrained, "teacher"]
         found = distill_scores(
             [load(self.out / each) for each in teachers],
             data,
@@ -290,9 +296,23 @@ class _Job:
             self.kept,
         )
         weights = read_json(self.out / name / "training.json", "model folder")["teacher_weights"]
-        counted = ", ".join(f"{each} {weight:.2f}" for each, weight in zip(teachers, weights, strict=True))
-        self.monitor.say(f"weights of the teachers: {counted}")
+        self._say_weights("weights of the teachers", teachers, weights)
         return found
+
+    def _combine(self, data: Dataset, name: str) -> None:
+        """A trained model with what trains nothing beside it, as one more model."""
+        untrained = self.recipe.ensemble.untrained
+        if untrained:
+            self._stage(f"{name}_combined", lambda: self._put_together(data, [name, *untrained]))
+
+    def _put_together(self, data: Dataset, members: list[str]) -> None:
+        out = self.out / f"{members[0]}_combined"
+        combine([load(self.out / each) for each in members], data, out)
+        self._say_weights("weights", members, read_json(out / "training.json", "model folder")["weights"])
+
+    def _say_weights(self, what: str, models: list[str], weights: list[float]) -> None:
+        counted = ", ".join(f"{each} {weight:.2f}" for each, weight in zip(models, weights, strict=True))
+        self.monitor.say(f"{what}: {counted}")
 
     def _distill(self, teacher: SLMRec, data: Dataset, items: ItemTable) -> Recommender:
         recipe = self.recipe
@@ -352,7 +372,8 @@ class _Job:
             *([("sasrec_taught", classic_cost(data, recipe.taught_sasrec()))] if self._by_scores else []),
         ]
         missing = [(name, cost) for name, cost in costs if not (self.out / name).exists()]
-        testing = sum(cost.testing for _, cost in costs)
+        again = COMBINED if recipe.ensemble.untrained else ()
+        testing = sum(cost.testing * (2 if name in again else 1) for name, cost in costs)
         self.ahead = [*((name, cost.seconds) for name, cost in missing), ("metrics.json", testing)]
         if missing:
             minutes = sum(cost.seconds for _, cost in missing) / 60

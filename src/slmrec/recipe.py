@@ -37,8 +37,9 @@ RUN_SECTIONS = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """The main job: prepare, item-kNN, SASRec, teacher, student by cross-entropy alone, distilled student, and where
-    students follow scores a SASRec that does; and every kind of model that is trained by a command of its own."""
+    """The main job: prepare, item-kNN, SASRec, teacher, student by cross-entropy alone, distilled student, both with
+    neighbours beside them, and where students follow scores a SASRec that does; and every kind of model that is trained
+    by a command of its own."""
 
     preparation: Preparation = field(default_factory=Preparation)
     """How raw interactions become a data set."""
@@ -51,7 +52,7 @@ class Recipe:
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
     """How the one teaches the other."""
     ensemble: EnsembleOptions = field(default_factory=EnsembleOptions)
-    """Who teaches beside the teacher."""
+    """Who scores beside SASRec and the student, and teaches beside the teacher."""
     item_knn: ItemKNNOptions = field(default_factory=ItemKNNOptions)
     """Items of users who share items; nothing is trained."""
     sequential_rules: SequentialRulesOptions = field(default_factory=SequentialRulesOptions)
@@ -96,8 +97,7 @@ class Recipe:
     def _check_lengths(self) -> None:
         """Whoever teaches by scores must read as much as the students do, a SASRec and an LLM."""
         lengths = {"teacher": self.teacher.max_length, "sasrec": self.sasrec.max_length}
-        untrained = {"item_knn": self.item_knn, "sequential_rules": self.sequential_rules, "text_knn": self.text_knn}
-        lengths |= {name: each.max_length for name, each in untrained.items() if getattr(self.ensemble, name)}
+        lengths |= {name: getattr(self, name).max_length for name in self.ensemble.untrained}
         for name, length in lengths.items():
             if length != self.teacher.max_length:
                 raise UserError(

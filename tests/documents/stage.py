@@ -57,6 +57,11 @@ training = {{ epochs = 1, batch_size = 64 }}
 [student]
 layers = 4
 training = {{ epochs = 1, batch_size = 64 }}
+
+[ensemble]
+item_knn = true
+sequential_rules = true
+text_knn = true
 """
 
 

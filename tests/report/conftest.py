@@ -23,10 +23,12 @@ MODELS = {  # name: kind, scale of the drawn ranks, parameters (total, without v
     "student": ("slmrec", 104, (42_903_232, 14_591_680, 1_075_968), 11.2),
     "item_knn": ("item-knn", 96, (269_800, 269_800, 269_800), 0.55),
 }
-BY_SCORES = {  # those that a run has beside them where its students follow scores
+SOMETIMES = {  # those that a run has beside them where its recipe asks for them
     "sequential_rules": ("sequential-rules", 98, (269_800, 269_800, 269_800), 0.5),
     "text_knn": ("text-knn", 140, (269_800, 269_800, 269_800), 0.5),
     "sasrec_taught": ("sasrec", 84, (183_488, 183_488, 183_488), 0.95),
+    "sasrec_combined": ("ensemble", 88, (723_088, 723_088, 183_488), 1.9),
+    "student_combined": ("ensemble", 90, (43_442_832, 15_131_280, 1_075_968), 12.1),
 }
 NUM_ITEMS = 1349
 FILMS = (
@@ -111,7 +113,7 @@ def build_run(
     difficulty = rng.gamma(0.55, 1.0, users) * (1.9 - 1.2 * target_count / (target_count + 40))
     frames, metrics = [], []
     for name in models:
-        kind, scale, parameters, seconds = (MODELS | BY_SCORES)[name]
+        kind, scale, parameters, seconds = (MODELS | SOMETIMES)[name]
         scale = (scales or {}).get(name, scale)
         depth = difficulty * rng.lognormal(0, 0.55, users) * scale
         if name == "popularity":

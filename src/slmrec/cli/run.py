@@ -29,8 +29,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="the whole job: prepare, classic model, teacher, students, evaluation, report",
         usage="slmrec run SOURCE --out RUN [--recipe NAME|FILE.toml] [--SECTION.KEY VALUE] …",
         description="Prepare a source, train item-kNN, SASRec, a deep LLM recommender and two shallow students of it\n"
-        "(one by cross-entropy alone, one distilled), evaluate all side by side on test and write a report.\n"
-        "Recipe taught has more teachers, among them sequential rules and text-kNN, and teaches a SASRec, too.",
+        "(one by cross-entropy alone, one distilled), put item-kNN and sequential rules beside SASRec and beside the\n"
+        "distilled student, evaluate all side by side on test and write a report. Recipe taught has more teachers,\n"
+        "among them text-kNN and several SASRecs, and teaches a SASRec, too.",
         epilog=EXAMPLES,
         complete=_complete,
     )

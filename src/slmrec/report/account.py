@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slmrec.report.numbers import count
-from slmrec.report.run import Run
+from slmrec.report.run import Run, title
 
 LOSSES = {
     "softmax": "cross-entropy over all items",
@@ -50,6 +50,9 @@ def recipe_in_short(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         said.append(("Student", f"{shape}; {_training(student)}."))
     if distillation := recipe.get("distillation"):
         said.append(("Distillation", _distillation(distillation, recipe.get("ensemble", {}))))
+    if untrained := _untrained(recipe.get("ensemble", {})):
+        beside = f"Beside SASRec, and beside the student: {', '.join(untrained)}"
+        said.append(("Neighbours", f"{beside}, each counted as the validation split would have it."))
     return said
 
 
@@ -71,13 +74,14 @@ def _teachers(ensemble: Mapping[str, Any]) -> str:
     if not ensemble:
         return "the teacher"
     many = ensemble["sasrecs"]
-    names = {
-        f"{many} SASRecs" if many > 1 else "SASRec": True,
-        "item-kNN": ensemble["item_knn"],
-        "sequential rules": ensemble["sequential_rules"],
-        "text-kNN": ensemble["text_knn"],
-    }
-    return f"the teacher and {', '.join(name for name, teaches in names.items() if teaches)} together"
+    sasrecs = f"{many} SASRecs" if many > 1 else "SASRec"
+    return f"the teacher and {', '.join([sasrecs, *_untrained(ensemble)])} together"
+
+
+def _untrained(ensemble: Mapping[str, Any]) -> list[str]:
+    """Who of them trains nothing."""
+    names = ("item_knn", "sequential_rules", "text_knn")
+    return [title(name, inside=True) for name in names if ensemble.get(name)]
 
 
 def protocol(run: Run) -> list[str]:

@@ -16,7 +16,7 @@ from slmrec.report import numbers
 from slmrec.report.account import facts, protocol, recipe_in_short
 from slmrec.report.differences import Difference, Stratum, by_stratum, difference
 from slmrec.report.plots import Point, learning_curve, levels_by_stratum, loss_part, quality_against
-from slmrec.report.run import BY_SCORES, TITLES, Run, read_run, title
+from slmrec.report.run import SOMETIMES, TITLES, Run, read_run, title
 from slmrec.report.verdict import Gap, findings, headline
 
 LOSS_PARTS = {
@@ -33,6 +33,8 @@ COMPARED = [
     ("student", "student_ce"),
     ("student", "item_knn"),
     ("student", "sasrec_taught"),
+    ("student_combined", "student"),
+    ("student_combined", "sasrec_combined"),
 ]
 """(model, baseline) pairs whose difference the report shows."""
 CUTS: tuple[tuple[Literal["history_length", "target_count"], str, str], ...] = (
@@ -103,7 +105,7 @@ def render(run: Run) -> str:
         metric_names=list(METRICS),
         best={name: max(entry["metrics"][name] for entry in run.metrics.values()) for name in METRICS},
         first=next(iter(run.metrics.values())),
-        missing_models=[title(name, inside=True) for name in TITLES if name not in (*run.metrics, *BY_SCORES)],
+        missing_models=[title(name, inside=True) for name in TITLES if name not in (*run.metrics, *SOMETIMES)],
         differences=gaps,
         difference_scale=_scale([gap for (model, _), gap in gaps.items() if model != "popularity"]),
         curves=_curves(run),
@@ -186,7 +188,7 @@ def _strata(run: Run) -> list[Strata]:
 
 def _commands(run: Run) -> list[tuple[str, str]]:
     """Return (what for, command) pairs that go on from this run."""
-    model = next((name for name in reversed(TITLES) if name in run.metrics), next(iter(run.metrics)))
+    model = next((name for name in ("student", *reversed(TITLES)) if name in run.metrics), next(iter(run.metrics)))
     folder, data = (shlex.quote(str(run.folder / name)) for name in (model, "data"))
     user = shlex.quote(str(run.examples[0]["user_id"])) if run.examples else "USER"
     return [

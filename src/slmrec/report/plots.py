@@ -59,7 +59,8 @@ WIDE, NARROW = 400, 280  # widths of figures in CSS pixels: two or four of them 
 _DASHES = {"popularity": (0, (1, 2)), "student_ce": (0, (4, 2))}
 _MARKERS = {
     **{"popularity": "D", "item_knn": "P", "sequential_rules": ">", "text_knn": "v", "sasrec": "s"},
-    **{"sasrec_taught": "p", "teacher": "^", "student_ce": "o", "student": "o"},
+    **{"sasrec_combined": "<", "sasrec_taught": "p", "teacher": "^"},
+    **{"student_ce": "o", "student": "o", "student_combined": "*"},
 }
 
 
@@ -140,7 +141,7 @@ def quality_against(points: Sequence[Point], floor: float | None, cost: str, uni
         axes.set_xscale("log")
         axes.set_xlim(left, right)
         axes.set_ylim(0, top)
-        for (level, model), height in zip(sorted(levels), apart(sorted(levels), 0.075 * top), strict=True):
+        for (level, model), height in zip(sorted(levels), apart(sorted(levels), 0.075 * top, top), strict=True):
             start = next((point.cost for point in points if point.model == model), right)
             axes.annotate(
                 title(model),
@@ -222,8 +223,8 @@ def _marker(model: str, size: float = 7) -> dict[str, Any]:
     }
 
 
-def apart(levels: Sequence[tuple[float, str]], gap: float) -> list[float]:
-    """Return heights for labels at rising levels, each at least ``gap`` above the one before it."""
+def apart(levels: Sequence[tuple[float, str]], gap: float, top: float) -> list[float]:
+    """Return heights for labels at rising levels, each at least ``gap`` above the one before it, none above ``top``."""
     heights = [level for level, _ in levels]
     for _ in range(50):
         moved = False
@@ -235,6 +236,10 @@ def apart(levels: Sequence[tuple[float, str]], gap: float) -> list[float]:
                 moved = True
         if not moved:
             break
+    room = top
+    for place in reversed(range(len(heights))):
+        heights[place] = min(heights[place], room)
+        room = heights[place] - gap
     return heights
 
 

@@ -15,15 +15,17 @@ TITLES = {
     "sequential_rules": ("Sequential rules", "sequential rules"),
     "text_knn": ("Text-kNN", "text-kNN"),
     "sasrec": ("SASRec", "SASRec"),
+    "sasrec_combined": ("SASRec + neighbours", "SASRec with neighbours"),
     "sasrec_taught": ("SASRec, taught", "the taught SASRec"),
     "teacher": ("Teacher", "the teacher"),
     "student_ce": ("Student, cross-entropy", "the student trained by cross-entropy alone"),
     "student": ("Student, distilled", "the distilled student"),
+    "student_combined": ("Student + neighbours", "the distilled student with neighbours"),
 }
 """Model name → how a table and how a sentence calls it, in the order of every table and plot."""
 
-BY_SCORES = ("sequential_rules", "text_knn", "sasrec_taught")
-"""Models that only runs have whose students follow scores."""
+SOMETIMES = ("sequential_rules", "text_knn", "sasrec_combined", "sasrec_taught", "student_combined")
+"""Models that a run has only if its recipe asks for them."""
 
 _EVALUATION = {
     *("model", "data", "split", "protocol", "seen", "seed", "users", "cases", "cold_targets"),

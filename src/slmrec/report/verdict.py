@@ -36,13 +36,15 @@ def headline(ndcg: Mapping[str, float], gap: Gap, layers: Mapping[str, int]) -> 
 
 
 def findings(run: Run, gap: Gap) -> list[Finding]:
-    """Return what stands behind the headline: distillation, SASRec, cost, and anything alarming."""
+    """Return what stands behind the headline: distillation, SASRec, neighbours, cost, and anything alarming."""
     ndcg = {name: run.ndcg(name) for name in run.metrics}
     found = [
         _paired("Distillation", "student", "student_ce", ndcg, gap),
         _paired("SASRec", "student", "sasrec", ndcg, gap),
         _paired("Same teachers", "student", "sasrec_taught", ndcg, gap),
         _paired("Item-kNN", "student", "item_knn", ndcg, gap),
+        _paired("Neighbours", "student_combined", "student", ndcg, gap),
+        _paired("Both with them", "student_combined", "sasrec_combined", ndcg, gap),
         _cost(run),
         _choice(run, ndcg, gap),
         _sanity(ndcg),

@@ -255,7 +255,7 @@ def _along(axes: Axes, models: Mapping[str, Any], axis: Mapping[str, float], tit
             axes.axhline(level, color=colour, linewidth=0.8, linestyle=":")
             beside.append((level, name, colour))
     beside.sort()
-    heights = apart([(level, name) for level, name, _ in beside], 0.04 * top)
+    heights = apart([(level, name) for level, name, _ in beside], 0.04 * top, top)
     for (_, name, colour), height in zip(beside, heights, strict=True):
         axes.annotate(
             name,
@@ -321,7 +321,7 @@ def _frontier(axes: Axes, models: Mapping[str, Any]) -> None:
             named.append((level, name))
     axes.margins(x=0.3, y=0.15)
     low, high = axes.get_ylim()
-    for (_, name), height in zip(named, apart(named, 0.06 * (high - low)), strict=True):
+    for (_, name), height in zip(named, apart(named, 0.06 * (high - low), high), strict=True):
         colour = _level(models[name])[2]
         axes.annotate(name, (timed[name], height), (4, 4), textcoords="offset points", color=colour, fontsize=7)
     axes.set_xscale("log")

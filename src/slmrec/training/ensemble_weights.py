@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from slmrec.data import Dataset
+from slmrec.engine import device_of
 from slmrec.models import Recommender
 
 CASES = 2_048
@@ -52,9 +53,13 @@ def ensemble_weights(models: Sequence[Recommender], data: Dataset, seed: int = 0
 
 
 def _scores(model: Recommender, histories: Sequence[np.ndarray], columns: Tensor) -> Tensor:
-    """(P, C) float32, on the CPU."""
+    """(P, C) float32, on the CPU; the model is where it was."""
+    before = model.device
+    nn.Module.to(model, device_of())
     batches = [histories[start : start + BATCH] for start in range(0, len(histories), BATCH)]
-    return torch.cat([model.log_scores(batch).float().cpu()[:, columns] for batch in batches])
+    scores = torch.cat([model.log_scores(batch).float().cpu()[:, columns] for batch in batches])
+    nn.Module.to(model, before)
+    return scores
 
 
 def _fitted(scores: Tensor, targets: Tensor) -> Tensor:

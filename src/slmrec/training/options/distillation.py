@@ -8,19 +8,27 @@ from slmrec.errors import UserError
 
 @dataclass(frozen=True)
 class EnsembleOptions:
-    """Models of the main job that teach beside the LLM teacher, where its student follows scores; they teach a SASRec
-    too."""
+    """Who scores together in the main job.
+
+    What trains nothing is put beside SASRec, and beside the student, as a model of its own (`training/combine.py`).
+    Where the student follows scores, it also teaches it, as do several SASRecs; and all of them teach a SASRec too.
+    """
 
     sasrecs: int = 1
-    """SASRecs, each of a seed of its own; the job's classic model is the first."""
+    """SASRecs that teach, each of a seed of its own; the job's classic model is the first."""
     item_knn: bool = False
-    """Item-kNN teaches, too."""
+    """Item-kNN is among them."""
     sequential_rules: bool = False
-    """Sequential rules teach, too."""
+    """Sequential rules are among them."""
     text_knn: bool = False
-    """Text-kNN teaches, too, where items have text; it compares the vectors that SASRec has of it."""
+    """Text-kNN is among them, where SASRec knows items by text, too; it compares the same vectors."""
     taught_dropout: float = 0.3
     """Dropout of the SASRec that is taught: scores are a softer aim than the next item, so less is learnt by heart."""
+
+    @property
+    def untrained(self) -> list[str]:
+        """Those of them that train nothing, by name."""
+        return [name for name in ("item_knn", "sequential_rules", "text_knn") if getattr(self, name)]
 
     def __post_init__(self) -> None:
         if self.sasrecs < 1:
