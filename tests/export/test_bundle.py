@@ -14,7 +14,7 @@ from slmrec.data import Dataset
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
 from slmrec.export import export_bundle
-from slmrec.export.parity import _compared
+from slmrec.export.parity import compared
 from slmrec.export.quantize import dynamic_int8, weights_int8
 from slmrec.models import Popularity
 from slmrec.runtime import Bundle
@@ -213,18 +213,19 @@ class TestRefusals:
 
 def test_ties_are_no_difference_but_everything_else_is():
     """Two items that torch scores alike may change places; two that it does not may not."""
-    table = np.array([[1.0], [1.0 + 1e-6], [0.5], [0.1]], dtype=np.float32)
-    seen = [np.array([4]), np.array([4])]
-    theirs = np.array([[1.0], [-1.0]], dtype=np.float32)
-    same = _compared(theirs, theirs * 2, table, seen)
-    assert same["same_lists"] == same["same_except_ties"] == same["histories"] == 2
-    turned = _compared(theirs, theirs * np.array([[1.0], [-1.0]], dtype=np.float32), table, seen)
-    assert turned["same_except_ties"] == 1
-    assert turned["overlap@10"] == 1.0  # three items are left, whatever their order
-    table2 = np.array([[1.0, 0.0], [1.0 + 1e-6, 0.0], [0.5, 0.0], [0.1, 0.0]], dtype=np.float32)
-    table2[0, 1] = 1e-3
-    swapped = _compared(
-        np.array([[1.0, 0.0]], dtype=np.float32), np.array([[1.0, 0.5]], dtype=np.float32), table2, [np.array([4])]
-    )
-    assert (swapped["same_lists"], swapped["same_except_ties"]) == (0, 1)
+    seen = [np.array([4])]
+    theirs = np.array([[1.0, 1.0 + 1e-6, 0.5, 0.1]], dtype=np.float32)
+
+    def told(*columns: int) -> dict[str, float]:
+        found = compared(theirs, (np.array([[*columns, 3]]), np.array([[0.0, 0.0, 0.0, -np.inf]])), seen)
+        return {name: values.item() for name, values in found.items()}
+
+    same = told(1, 0, 2)
+    assert (same["same"], same["alike"], same["shared"]) == (True, True, 1.0)
+    swapped = told(0, 1, 2)
+    assert (swapped["same"], swapped["alike"], swapped["shared"]) == (False, True, 1.0)
+    turned = told(2, 1, 0)
+    assert (turned["same"], turned["alike"]) == (False, False)
+    assert turned["shared"] == 1.0  # three items are left, whatever their order
+    assert turned["difference"] == turned["largest"] == pytest.approx(1.0)  # the bundle said 0 of an item of 1
     assert torch.get_num_threads() == 1

@@ -210,7 +210,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("facts", "message"),
         [
-            ({"version": 2}, "version 2, and this slmrec reads version 1"),
+            ({"version": 1}, "version 1, and this slmrec reads version 2"),
             ({"format": "zip"}, "is not a bundle's"),
             ({"max_length": None}, "'max_length' is None"),
             ({"max_length": True}, "'max_length' is True"),

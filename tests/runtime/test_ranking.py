@@ -17,30 +17,37 @@ def problems(draw):
     rows = st.integers(0, items - 1)
     excluded = draw(st.none() | st.lists(st.lists(rows, max_size=6), min_size=users, max_size=users))
     allowed = draw(st.none() | st.lists(rows, max_size=items))
-    return vectors.reshape(users, width), table.reshape(items, width), draw(st.integers(1, 45)), excluded, allowed
+    gains = st.lists(st.tuples(rows, small), max_size=6, unique_by=lambda pair: pair[0])
+    added = draw(st.none() | st.lists(gains, min_size=users, max_size=users))
+    k = draw(st.integers(1, 45))
+    return vectors.reshape(users, width), table.reshape(items, width), k, excluded, allowed, added
 
 
 @pytest.mark.parametrize(("users", "items"), [(256, 16_384), (2, 3)])
 @settings(deadline=None)
 @given(problem=problems())
 def test_it_is_a_sort(users, items, problem):
-    vectors, table, k, excluded, allowed = problem
+    vectors, table, k, excluded, allowed, added = problem
+    choices = {
+        "excluded": None if excluded is None else [np.array(own, dtype=np.int64) for own in excluded],
+        "allowed": None if allowed is None else np.array(allowed, dtype=np.int64),
+    }
+    gains = [np.array(own, dtype=np.float32).reshape(-1, 2) for own in added or ()]
+    more = None if added is None else [(own[:, 0].astype(np.int64), own[:, 1]) for own in gains]
+    dense = vectors @ table.T
+    for row, own in zip(dense, gains, strict=False):
+        row[own[:, 0].astype(np.int64)] += own[:, 1]
     with pytest.MonkeyPatch.context() as patch:  # blocks of every kind
         patch.setattr(ranking, "USERS", users)
         patch.setattr(ranking, "ITEMS", items)
-        scores, rows = ranking.top_k(
-            vectors,
-            table,
-            k,
-            excluded=None if excluded is None else [np.array(own, dtype=np.int64) for own in excluded],
-            allowed=None if allowed is None else np.array(allowed, dtype=np.int64),
-        )
-    assert scores.shape == rows.shape == (len(vectors), k)
-    for user, vector in enumerate(vectors):
-        out = set() if excluded is None else set(excluded[user])
-        competing = set(range(len(table)) if allowed is None else allowed) - out
-        wanted = sorted((-float(vector @ table[row]), row) for row in competing)[:k]
-        assert [(-score, row) for score, row in wanted] == list(
-            zip(scores[user, : len(wanted)].tolist(), rows[user, : len(wanted)].tolist(), strict=True)
-        )
-        assert np.isneginf(scores[user, len(wanted) :]).all()
+        answers = [ranking.top_k(vectors, table, k, added=more, **choices), ranking.best_of(dense, k, **choices)]
+    for scores, rows in answers:
+        assert scores.shape == rows.shape == (len(vectors), k)
+        for user, own in enumerate(dense):
+            out = set() if excluded is None else set(excluded[user])
+            competing = set(range(len(table)) if allowed is None else allowed) - out
+            wanted = sorted((-float(own[row]), row) for row in competing)[:k]
+            assert [(-score, row) for score, row in wanted] == list(
+                zip(scores[user, : len(wanted)].tolist(), rows[user, : len(wanted)].tolist(), strict=True)
+            )
+            assert np.isneginf(scores[user, len(wanted) :]).all()

@@ -243,6 +243,7 @@ def test_a_bundle_answers_as_its_own_recommend(house, cycle):
     drawn = np.random.default_rng(0)
     columns = house.sasrec.catalogue.frame.to_dict(as_series=False)
     manifest = {"kind": "sasrec", "name": "b", "precision": "int8", "max_length": 8, "layers": 2, "parameters": 7}
+    manifest |= {"weight": 1.0, "neighbours": []}
 
     def mean(vectors, lengths):
         return np.stack([row[:n].mean(axis=0) for row, n in zip(vectors, lengths, strict=True)])

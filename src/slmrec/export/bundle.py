@@ -15,11 +15,12 @@ import torch
 from slmrec.errors import UserError, nearest
 from slmrec.export.card import bundle_card
 from slmrec.export.graph import check_exportable
+from slmrec.export.neighbours import beside
 from slmrec.export.onnx_graph import check_packages, onnx_graph
 from slmrec.export.openvino_graph import check_openvino, write_openvino
 from slmrec.export.parity import latency, parity
 from slmrec.files import check_replaceable, whole_folder, write_text
-from slmrec.models import DotProductRecommender, Recommender, load
+from slmrec.models import DotProductRecommender, Ensemble, Recommender, load
 from slmrec.models.base import at_rest
 from slmrec.provenance import commit, machine
 from slmrec.runtime import Bundle
@@ -61,14 +62,14 @@ def export_bundle(
     check_replaceable(out, MANIFEST)
     if not isinstance(model, Recommender):
         model = load(model)
-    checked = check_exportable(model)
+    check_exportable(model)
     if data is not None and not model.catalogue.frame["item_id"].equals(data.catalogue.frame["item_id"]):
         raise UserError(
             f"the model knows {len(model.catalogue)} items, '{data.name}' has {len(data.catalogue)} others; "
             "take the data that it was trained on"
         )
     with whole_folder(out, MANIFEST) as folder:
-        return write_bundle(checked, folder, to, precision, data, out.resolve().name)
+        return write_bundle(model, folder, to, precision, data, out.resolve().name)
 
 
 def check_target(to: str, precision: str) -> None:
@@ -92,30 +93,37 @@ def check_target(to: str, precision: str) -> None:
 
 
 def write_bundle(
-    model: DotProductRecommender, folder: Path, to: Target, precision: Precision, data: Dataset | None, name: str
+    model: Recommender, folder: Path, to: Target, precision: Precision, data: Dataset | None, name: str
 ) -> dict[str, Any]:
     """Write all files of a bundle into a folder that is there, the manifest last, and return it.
 
     Raises:
         RuntimeError: the bundle does not give torch's lists in fp32.
     """
+    encoder = check_exportable(model)
     with at_rest(model):
-        files = _write_graph(model, folder, to, precision)
-        vectors = model.item_vectors().detach().float().cpu().numpy()
+        files = [*_write_graph(encoder, folder, to, precision), ITEMS, CATALOGUE]
+        vectors = encoder.item_vectors().detach().float().cpu().numpy()
         np.save(folder / ITEMS, np.ascontiguousarray(vectors))
         write_text(folder / CATALOGUE, _columns(model.catalogue))
-        facts = _facts(model, name, precision, files[0], vectors)
-        write_manifest(folder, facts, [*files, ITEMS, CATALOGUE])
+        facts = _facts(model, encoder, name, precision, files[0], vectors)
+        for kind, tables in beside(model):
+            file = f"neighbours-{len(facts['neighbours']) + 1}.npz"
+            tables.save(folder / file)
+            told = {"weight": tables.weight, "decay": tables.decay, "max_length": tables.max_length}
+            facts["neighbours"].append({"kind": kind, "file": file, **told})
+            files.append(file)
+        write_manifest(folder, facts, files)
         facts["parity"] = parity(model, Bundle.load(folder), data)
     told = facts["parity"]
     if precision == "fp32" and told["same_except_ties"] < told["histories"]:
         raise RuntimeError(
             f"the exported graph's lists differ from torch's for {told['histories'] - told['same_except_ties']} of "
-            f"{told['histories']} histories, by up to {told['largest_difference']:.1e} of a user vector"
+            f"{told['histories']} histories, by up to {told['largest_difference']:.1e} of a score"
         )
     facts["latency"] = latency(Bundle.load(folder, threads=1), 1) | {"cpu": machine()["cpu"]}
     write_text(folder / CARD, bundle_card(facts, list(model.catalogue.ids([1, min(2, len(vectors))]))))
-    return write_manifest(folder, facts, [*files, ITEMS, CATALOGUE, CARD])
+    return write_manifest(folder, facts, [*files, CARD])
 
 
 def _write_graph(model: DotProductRecommender, folder: Path, to: Target, precision: Precision) -> list[str]:
@@ -133,20 +141,26 @@ def _write_graph(model: DotProductRecommender, folder: Path, to: Target, precisi
 
 
 def _facts(
-    model: DotProductRecommender, name: str, precision: Precision, graph: str, vectors: np.ndarray
+    model: Recommender,
+    encoder: DotProductRecommender,
+    name: str,
+    precision: Precision,
+    graph: str,
+    vectors: np.ndarray,
 ) -> dict[str, Any]:
-    config: Any = model.config
+    config: Any = encoder.config
+    weights = dict(zip(model.members, model.weights, strict=True)) if isinstance(model, Ensemble) else {}
     layers = next(
         (
             getattr(owner, key)
-            for owner in (model, config)
+            for owner in (encoder, config)
             for key in ("num_layers", "num_blocks")
             if hasattr(owner, key)
         ),
         None,
     )
     return {
-        "kind": model.kind,
+        "kind": encoder.kind,
         "name": name,
         "precision": precision,
         "graph": graph,
@@ -155,6 +169,8 @@ def _facts(
         "item_dim": vectors.shape[1],
         "layers": layers,
         "parameters": model.parameter_counts()["without_vocabulary"],
+        "weight": weights.get(encoder, 1.0),
+        "neighbours": [],
         "made": {
             "slmrec": metadata.version("slmrec"),
             "torch": torch.__version__,

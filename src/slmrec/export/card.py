@@ -16,7 +16,8 @@ def bundle_card(manifest: Mapping[str, Any], examples: list[str | int]) -> str:
         f"# {manifest['name']}",
         "",
         f"A {manifest['kind']} recommender over {manifest['num_items']:,} items, exported in {manifest['precision']} "
-        f"for {by}: a history of item ids goes in, the next items come out. It needs no torch.",
+        f"for {by}{_beside(manifest['neighbours'])}: a history of item ids goes in, the next items come out. It needs "
+        "no torch.",
         "",
         f"Reads the last {manifest['max_length']} events of a history; items are {manifest['item_dim']} wide; made "
         f"{manifest['made']['date'][:10]} by slmrec {manifest['made']['slmrec']}.",
@@ -47,6 +48,13 @@ def bundle_card(manifest: Mapping[str, Any], examples: list[str | int]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _beside(neighbours: list[Mapping[str, Any]]) -> str:
+    if not neighbours:
+        return ""
+    *others, last = [each["kind"] for each in neighbours]
+    return f", with {', '.join(others)}{' and ' if others else ''}{last} beside it"
 
 
 def _parity(told: Mapping[str, Any]) -> list[str]:

@@ -13,16 +13,28 @@ from slmrec.engine.decoder import FusedDecoder, fusible
 from slmrec.engine.encoder import with_text_after
 from slmrec.errors import UserError
 from slmrec.export.llama import LlamaLayers
-from slmrec.models import Caser, Classic, DotProductRecommender, Recommender, Residual, SLMRec
+from slmrec.models import Caser, Classic, DotProductRecommender, Ensemble, Recommender, Residual, SLMRec
+from slmrec.models.neighbours import Neighbours
 
 
 def check_exportable(model: Recommender) -> DotProductRecommender:
-    """The model, if there is a graph of it.
+    """The model that makes the user vectors, itself or in an ensemble with neighbours, if there is a graph of it.
 
     Raises:
-        UserError: a kind of model whose scores are no dot products, LoRA that is not merged, or items that are read by
-            more than the vectors that they are scored with.
+        UserError: a kind of model whose scores are no dot products, LoRA that is not merged, items that are read by
+            more than the vectors that they are scored with, or an ensemble of other models.
     """
+    if isinstance(model, Ensemble):
+        members = [member for member, weight in zip(model.members, model.weights, strict=True) if weight]
+        encoders = [member for member in members if not isinstance(member, Neighbours)]
+        if len(encoders) != 1 or isinstance(encoders[0], Ensemble):
+            kinds = ", ".join(member.kind for member in encoders) or "none"
+            raise UserError(
+                f"beside the neighbours of this ensemble stand: {kinds}; a bundle holds the graph of one model, so "
+                "combine one with item-knn, sequential-rules or text-knn, or teach a student by the ensemble (slmrec "
+                "distill) and export that one"
+            )
+        return check_exportable(encoders[0])
     if isinstance(model, Residual) or (isinstance(model, SLMRec) and model.titles is not None):
         what = "adds an llm to a classic model" if isinstance(model, Residual) else "reads items by their titles too"
         raise UserError(

@@ -8,7 +8,7 @@ ort.env.wasm.numThreads = 1; // more would need a cross-origin isolated page, wh
 ort.env.wasm.wasmPaths = { wasm: new URL("./ort/ort-wasm-simd-threaded.wasm", import.meta.url).href };
 
 const FORMAT = "slmrec-bundle";
-const VERSION = 1;
+const VERSION = 2;
 /** Histories encoded at once for an explanation; between two such batches newer requests are heard. */
 const TOGETHER = 8;
 const UNREAD = Symbol("an event before the window that the model reads");

@@ -11,6 +11,7 @@ from slmrec.errors import UserError
 from slmrec.files import read_json
 from slmrec.runtime.catalogue import Catalogue, Id
 from slmrec.runtime.manifest import CATALOGUE, ITEMS, read_manifest
+from slmrec.runtime.neighbours import Neighbours, together
 from slmrec.runtime.ranking import largest, top_k
 from slmrec.runtime.recommendation import Recommendation
 from slmrec.runtime.sessions import Session, open_session
@@ -31,7 +32,14 @@ class _Items:
 class Bundle:
     """An exported recommender: N items, vectors of width d. Any number of threads may use one."""
 
-    def __init__(self, manifest: dict[str, Any], catalogue: Catalogue, vectors: np.ndarray, session: Session) -> None:
+    def __init__(
+        self,
+        manifest: dict[str, Any],
+        catalogue: Catalogue,
+        vectors: np.ndarray,
+        session: Session,
+        neighbours: Sequence[Neighbours] = (),
+    ) -> None:
         """Take what `load` reads from a folder."""
         self.manifest = manifest
         """manifest.json as it stands, with the measured `parity` and `latency`."""
@@ -42,6 +50,7 @@ class Bundle:
         """Most recent items of a history that are read."""
         self._items = _Items(catalogue, vectors)
         self._session = session
+        self._neighbours = neighbours
 
     @classmethod
     def load(cls, folder: str | Path, *, threads: int | None = None) -> "Bundle":
@@ -84,6 +93,7 @@ class Bundle:
             catalogue,
             vectors,
             open_session(folder / manifest["graph"], manifest["precision"], width, threads),
+            [Neighbours.load(folder / each["file"], each, len(vectors)) for each in manifest["neighbours"]],
         )
 
     @property
@@ -198,7 +208,14 @@ class Bundle:
     def score(self, histories: Sequence[np.ndarray]) -> np.ndarray:
         """(B, N) float32: column j is the score of item index j + 1 after each history's last item."""
         items = self._items
-        return self._encode(items, histories) @ items.vectors.T
+        scores = self._encode(items, histories) @ items.vectors.T
+        if self._neighbours:
+            scores *= self.manifest["weight"]
+            for row, history in zip(scores, histories, strict=True):
+                columns, above, base = together(self._neighbours, history)
+                row += base
+                row[columns] += above
+        return scores
 
     def encode(self, histories: Sequence[np.ndarray]) -> np.ndarray:
         """(B, d) float32: the user vector after each history's last item; histories are item indices (from 1).
@@ -218,7 +235,14 @@ class Bundle:
     ) -> tuple[np.ndarray, np.ndarray]:
         users = self._encode(items, histories)
         seen = [np.asarray(history) - 1 for history in histories] if exclude_seen else None
-        return top_k(users, items.vectors, min(k, len(items.catalogue)), excluded=seen, allowed=allowed)
+        k = min(k, len(items.catalogue))
+        if not self._neighbours:
+            return top_k(users, items.vectors, k, excluded=seen, allowed=allowed)
+        told = [together(self._neighbours, history) for history in histories]
+        users *= self.manifest["weight"]
+        added = [(columns, above) for columns, above, _ in told]
+        scores, columns = top_k(users, items.vectors, k, excluded=seen, allowed=allowed, added=added)
+        return scores + np.array([[base] for *_, base in told], dtype=np.float32).reshape(-1, 1), columns
 
     def _encode(self, items: _Items, histories: Sequence[np.ndarray]) -> np.ndarray:
         rows = [np.asarray(history)[-self.max_length :] for history in histories]

@@ -8,7 +8,7 @@ from typing import Any
 from slmrec.errors import UserError
 from slmrec.files import read_json, write_json
 
-FORMAT, VERSION = "slmrec-bundle", 1
+FORMAT, VERSION = "slmrec-bundle", 2
 MANIFEST, ITEMS, CATALOGUE, CARD = "manifest.json", "items.npy", "catalogue.json", "README.md"
 PRECISIONS = ("fp32", "bf16", "int8")
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -20,6 +20,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "num_items": (int,),
     "item_dim": (int,),
     "files": (dict,),
+    "weight": (int, float),
+    "neighbours": (list,),
 }
 
 
@@ -55,7 +57,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise UserError(f"{folder / MANIFEST} is damaged: '{key}' is {manifest[key]}; copy the bundle again")
     if manifest["precision"] not in PRECISIONS:
         raise UserError(f"{folder / MANIFEST} names the precision '{manifest['precision']}', which this slmrec lacks")
-    for name in (manifest["graph"], ITEMS, CATALOGUE):
+    for name in (manifest["graph"], ITEMS, CATALOGUE, *(each["file"] for each in manifest["neighbours"])):
         if name not in manifest["files"]:
             raise UserError(f"{folder / MANIFEST} is damaged: it does not list {name}; copy the bundle again")
     for name, told in manifest["files"].items():

@@ -270,9 +270,8 @@ class ServedBundle(Served):
     compares = True
 
     def __init__(self, name: str, bundle: Any) -> None:
-        from slmrec.runtime.ranking import top_k
-
-        self.name, self.bundle, self._top_k = name, bundle, top_k
+        self.name, self.bundle = name, bundle
+        self.beside = bool(bundle.manifest["neighbours"])  # then it has scores of a history, not a vector alone
         self.kind, self.precision, self.max_length = bundle.kind, bundle.precision, bundle.max_length
         self.layers, self.parameters = bundle.manifest["layers"], bundle.manifest["parameters"]
         columns = bundle.catalogue.columns
@@ -283,14 +282,21 @@ class ServedBundle(Served):
         self.milliseconds = self.measure()
 
     def encode(self, histories: Sequence[np.ndarray]) -> np.ndarray:
-        return self.bundle.encode(histories)
+        return self.bundle.score(histories) if self.beside else self.bundle.encode(histories)
 
     def rank(
         self, encoded: np.ndarray, k: int, excluded: Sequence[np.ndarray] | None, allowed: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        return self._top_k(encoded, self.table, min(k, len(self.ids)), excluded=excluded, allowed=allowed)
+        from slmrec.runtime.ranking import best_of, top_k
+
+        k = min(k, len(self.ids))
+        if self.beside:
+            return best_of(encoded, k, excluded=excluded, allowed=allowed)
+        return top_k(encoded, self.table, k, excluded=excluded, allowed=allowed)
 
     def scores(self, encoded: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+        if self.beside:
+            return encoded if columns is None else encoded[:, columns]
         return encoded @ (self.table if columns is None else self.table[columns]).T
 
     def likeness(self, columns: np.ndarray) -> np.ndarray:
