@@ -132,5 +132,8 @@ def study(recipe: Recipe) -> Study:
     pairs += [(f"{name}, newest {NEWEST}", f"{best}, newest {NEWEST}") for name in newcomers if name != best]
     pairs += [(f"{name}, with neighbours", name) for name in beside]
     pairs += [(f"{name}, with neighbours", best) for name in beside[2:]]
+    alone = "eSASRec + text"  # the best classic model by itself
+    pairs += [(f"{name}, with neighbours", alone) for name in beside if name != alone]
+    pairs += [(f"{name}, with neighbours", f"{best}, with neighbours") for name in beside[2:]]
     question = "Which model is best, and what does a language model give that classic models taught alike do not?"
     return Study("models", question, trials, looks, pairs)
