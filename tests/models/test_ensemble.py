@@ -7,7 +7,7 @@ import torch
 
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
-from slmrec.models import Ensemble, Popularity, SASRec, SASRecConfig, SequentialRules, TextKNN, load
+from slmrec.models import Ensemble, ItemKNN, Popularity, SASRec, SASRecConfig, SequentialRules, TextKNN, load
 
 from ..conftest import build
 
@@ -93,12 +93,42 @@ def test_new_items_come_into_every_member_or_none(cycle, tmp_path):
     vectors = torch.randn(cycle.num_items, 6, generator=torch.Generator().manual_seed(0))
     near, far = (TextKNN.from_data(cycle, vectors, "mine.parquet", neighbours=k) for k in (3, 6))
     new = pl.DataFrame({"item_id": ["n1"], "vector": [vectors[7].tolist()]})
-    by_ids = Ensemble.of([near, SequentialRules.from_data(cycle)])
-    with pytest.raises(UserError, match="the sequential-rules in this ensemble knows items by their ids alone"):
+    by_ids = Ensemble.of([near, SequentialRules.from_data(cycle), member(cycle, 0)])
+    with pytest.raises(UserError, match="the sasrec in this ensemble knows items by their ids alone"):
         by_ids.add_items(new)
+    assert by_ids.known_by_text is None
     assert len(by_ids.catalogue) == len(near.catalogue) == cycle.num_items
+    nobody = Ensemble.of([SequentialRules.from_data(cycle), ItemKNN.from_data(cycle)])
+    with pytest.raises(UserError, match="this ensemble model has no item table with text"):
+        nobody.add_items(new)
     together = Ensemble.of([near, far])
     together.add_items(new)
     together.save_pretrained(tmp_path / "model")
     again = load(tmp_path / "model")
     assert again.recommend([[cycle.catalogue.ids([8])[0]]], k=1)["item_id"].to_list() == ["n1"]
+
+
+def test_neighbours_make_room_for_items_that_others_know(cycle, tmp_path):
+    """What rules say of known items stays, and of a new one they say as little as of any that nothing points to."""
+    vectors = torch.randn(cycle.num_items, 6, generator=torch.Generator().manual_seed(0))
+    texts, rules = TextKNN.from_data(cycle, vectors, "mine.parquet"), SequentialRules.from_data(cycle)
+    histories = [np.array([1, 2, 3]), np.array([7])]
+    before = rules.score(histories)
+    together = Ensemble.of([rules, texts], [0.6, 0.4])
+    assert together.known_by_text == ("mine.parquet", 6)
+    together.add_items(pl.DataFrame({"item_id": ["n1", "n2"], "vector": vectors[[7, 9]].tolist()}))
+    together.save_pretrained(tmp_path / "model")
+    again = load(tmp_path / "model")
+    known, added = again.members[0].score([*histories, np.array([21])]).split([cycle.num_items, 2], dim=1)
+    torch.testing.assert_close(known[:2], before)
+    assert not added.any()
+    assert not known[2].any()  # a new item points nowhere
+    assert (
+        again.members[0]
+        .position_scores(torch.tensor([[1, 21]]), torch.tensor([2]), torch.arange(1, 23))
+        .isfinite()
+        .all()
+    )
+    found = again.recommend([list(cycle.catalogue.ids([8]))], k=cycle.num_items)["item_id"].to_list()
+    assert found.index("n1") < 3  # the text of item 8
+    assert len(again.catalogue) == cycle.num_items + 2

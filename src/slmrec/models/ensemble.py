@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from slmrec.data import Catalogue
 from slmrec.errors import UserError
 from slmrec.models.base import Recommender, RecommenderConfig
+from slmrec.models.neighbours import Neighbours
 
 
 class EnsembleConfig(RecommenderConfig):
@@ -119,21 +120,32 @@ class Ensemble(Recommender):
 
     @property
     def known_by_text(self) -> tuple[str, int] | None:
-        """The first member's, as long as every member knows items by text."""
-        known = [member.known_by_text for member in self.members]
-        return known[0] if all(known) else None
+        """The first's that knows items by text, as long as all others but neighbours do, too."""
+        known, others = self._by_text()
+        return None if others or not known else known[0].known_by_text
 
     def add_items(self, frame: pl.DataFrame) -> None:
-        by_ids = [member.kind for member in self.members if member.known_by_text is None]
-        if by_ids:
+        known, others = self._by_text()
+        if others:
             raise UserError(
-                f"the {by_ids[0]} in this ensemble knows items by their ids alone and takes no new ones; add them to "
-                "each of the other models"
+                f"the {others[0].kind} in this ensemble knows items by their ids alone and takes no new ones; add them "
+                "to each of the other models"
             )
-        for member in self.members:
+        if not known:
+            super().add_items(frame)  # which says that none can
+        for member in known:
             member.add_items(frame)
-        self.catalogue = self.members[0].catalogue
-        self.config.num_items = len(self.catalogue)
+        catalogue = known[0].catalogue
+        for member in self.members:
+            if isinstance(member, Neighbours) and member not in known:
+                member.make_room(catalogue)
+        self.catalogue = catalogue
+        self.config.num_items = len(catalogue)
+
+    def _by_text(self) -> tuple[list[Recommender], list[Recommender]]:
+        """The members that know items by text, and those of the others that are no neighbours."""
+        known = [member for member in self.members if member.known_by_text]
+        return known, [each for each in self.members if not each.known_by_text and not isinstance(each, Neighbours)]
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         self.config.members = [member.config.to_dict() for member in self.members]

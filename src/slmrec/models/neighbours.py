@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slmrec.data import PADDING, Dataset
+from slmrec.data import PADDING, Catalogue, Dataset
 from slmrec.data.batches import pad
 from slmrec.models.base import Recommender, RecommenderConfig
 
@@ -60,6 +60,17 @@ class Neighbours(Recommender):
             self.nearest[rows, places], self.weights[rows, places] = items, weights
         self.config.trained_parameters = int((self.weights > 0).sum())
         return self.eval()
+
+    def make_room(self, catalogue: Catalogue) -> None:
+        """Take over a catalogue that has new items behind its own; it knows nothing of them.
+
+        They point to no item and none to them, so beside a model that knows them they neither gain nor lose by it.
+        """
+        new = len(catalogue) - self.config.num_items
+        none = self.nearest.new_full((new, self.config.neighbours), PADDING)
+        self.nearest = nn.Parameter(torch.cat([self.nearest, none]), requires_grad=False)
+        self.weights = nn.Parameter(torch.cat([self.weights, torch.zeros_like(none, dtype=self.weights.dtype)]), False)
+        self.catalogue, self.config.num_items = catalogue, len(catalogue)
 
     @torch.inference_mode()
     def score(self, histories: Sequence[np.ndarray]) -> Tensor:

@@ -212,7 +212,7 @@ class Bundle:
         if self._neighbours:
             scores *= self.manifest["weight"]
             for row, history in zip(scores, histories, strict=True):
-                columns, above, base = together(self._neighbours, history)
+                columns, above, base = together(self._neighbours, history, scores.shape[1])
                 row += base
                 row[columns] += above
         return scores
@@ -238,7 +238,7 @@ class Bundle:
         k = min(k, len(items.catalogue))
         if not self._neighbours:
             return top_k(users, items.vectors, k, excluded=seen, allowed=allowed)
-        told = [together(self._neighbours, history) for history in histories]
+        told = [together(self._neighbours, history, len(items.catalogue)) for history in histories]
         users *= self.manifest["weight"]
         added = [(columns, above) for columns, above, _ in told]
         scores, columns = top_k(users, items.vectors, k, excluded=seen, allowed=allowed, added=added)

@@ -56,8 +56,8 @@ class Neighbours:
         """Write what `load` reads."""
         np.savez(path, **{name: getattr(self, name) for name in ARRAYS})
 
-    def votes(self, history: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        """What is added to the scores after a history of item indices.
+    def votes(self, history: np.ndarray, num_items: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """What is added to the scores of so many items after a history of item indices.
 
         Returns:
             (m,) int64 columns, each once; (m,) float64, what each gets; and what every other item gets.
@@ -71,14 +71,14 @@ class Neighbours:
         places = np.arange(counts.sum()) + np.repeat(starts - (counts.cumsum() - counts), counts)
         columns, where = np.unique(self.columns[places], return_inverse=True)
         found = np.bincount(where, self.strengths[places] * np.repeat(shares, counts), minlength=len(columns))
-        mean = found.sum() / (len(self.offsets) - 1)
+        mean = found.sum() / num_items
         floor = np.log(max(mean, float(np.finfo(np.float32).tiny)))
         return columns.astype(np.int64), self.weight * np.log(found + mean), float(self.weight * floor)
 
 
-def together(models: Sequence[Neighbours], history: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def together(models: Sequence[Neighbours], history: np.ndarray, num_items: int) -> tuple[np.ndarray, np.ndarray, float]:
     """The same of several models: what each column gets above the others, and what all get."""
-    told = [model.votes(history) for model in models]
+    told = [model.votes(history, num_items) for model in models]
     base = sum(floor for *_, floor in told)
     columns, where = np.unique(np.concatenate([columns for columns, *_ in told]), return_inverse=True)
     above = np.concatenate([found - floor for _, found, floor in told])
