@@ -1,4 +1,4 @@
-"""What README.md says was found: a row a kind of model, a column a data set, and sentences below."""
+"""What was found: a row a kind of model, a column a data set, and sentences below, a few of them in README.md."""
 
 import claims
 from claims import ALL, ALONE, CLASSIC, MODERN
@@ -66,12 +66,32 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
 """What a row is called, and of each data set the study and the model that it tells."""
 
 
+def page() -> str:
+    """docs/findings.md."""
+    lines = [
+        "# What was found",
+        "",
+        "Test NDCG@10 over the full catalogue, seen items masked, ties against the model; means over seeds. Written by",
+        "`python benchmarks/tables.py` from `benchmarks/results`; [claims](claims.md) has the seeds, interval and p",
+        "of each claim, [the log](log.md) what else was tried.",
+        "",
+        *_table(),
+        "",
+        *sentences("findings"),
+    ]
+    return "\n".join([*lines, ""])
+
+
 def block() -> list[str]:
-    """The table, and what it and other results come to."""
+    """README.md's: the table, and what it comes to."""
+    return [*_table(), "", *sentences("summary")]
+
+
+def _table() -> list[str]:
     lines = [f"| | {' | '.join(DATA.values())} |", f"|---|{'---|' * len(DATA)}"]
     for says, where in ROWS:
         lines.append(f"| {says} | {' | '.join(_value(name, where.get(name)) for name in DATA)} |")
-    return [*lines, "", *sentences("findings")]
+    return lines
 
 
 def _value(data: str, place: tuple[str, str] | None) -> str:

@@ -69,7 +69,7 @@ class Difference:
 
 
 def sentences(name: str) -> list[str]:
-    """The text ``NAME.md.jinja``, in lines: paragraphs with an empty line between them, points of a list without."""
+    """The text ``NAME.md.jinja``, in lines, an empty one between headings, paragraphs and lists."""
     template = (Path(__file__).with_suffix("") / f"{name}.md.jinja").read_text()
     said = (
         Environment(undefined=StrictUndefined)
@@ -90,7 +90,7 @@ def sentences(name: str) -> list[str]:
     lines: list[str] = []
     for part in re.split(r"\n\s*\n|\n(?=- )", said.strip()):
         point = part.startswith("- ")
-        lines += [""] if lines and not point else []
+        lines += [""] if lines and not (point and lines[-1].startswith(("- ", "  "))) else []
         lines += wrap(" ".join(re.split(r"[ \n]+", part.strip())), subsequent_indent="  " if point else "")
     return lines
 

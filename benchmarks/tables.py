@@ -212,6 +212,7 @@ def main() -> None:
     check = parser.parse_args().check
     texts = {ROOT / "docs" / "results.md": results_page(), **performance.pages()}
     texts[ROOT / "docs" / "claims.md"] = claims.page()
+    texts[ROOT / "docs" / "findings.md"] = findings.page()
     for path, parts in blocks().items():
         texts[path] = path.read_text()
         for name, lines in parts.items():

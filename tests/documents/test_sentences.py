@@ -72,12 +72,18 @@ def test_points_follow_each_other_and_paragraphs_stand_apart(sentences, monkeypa
     monkeypatch.setattr(sentences.claims, "result_of", lambda name: {})
     monkeypatch.setattr(sentences.claims, "users_per_second", dict)
     (tmp_path / "sentences").mkdir()
-    (tmp_path / "sentences" / "text.md.jinja").write_text(f"One\nparagraph.\n\n{'word ' * 30}\n\n- a point\n- another")
+    text = f"One\nparagraph.\n\n{'word ' * 30}\n\n- a point\n- another\n\n## More\n- last"
+    (tmp_path / "sentences" / "text.md.jinja").write_text(text)
     assert sentences.sentences("text") == [
         "One paragraph.",
         "",
         ("word " * 24).strip(),
         ("word " * 6).strip(),
+        "",
         "- a point",
         "- another",
+        "",
+        "## More",
+        "",
+        "- last",
     ]
