@@ -1,10 +1,11 @@
 """Exported bundles beside torch: time of a request, size, parity on every test user.
 
-    python benchmarks/export.py --data DIR --sasrec MODEL --llm MODEL [--result FILE]
+    python benchmarks/export.py --data DIR --sasrec MODEL --combined MODEL --llm MODEL [--result FILE]
 
-Each model is exported for onnxruntime and OpenVINO in fp32 and int8. Requests (ten events in, ten items out, ranking of
-the whole catalogue in them) are timed in one process on one thread, torch and the bundles taking turns. Parity on every
-test user is measured of the onnx bundles, on random histories of the others. Nothing else should run meanwhile.
+COMBINED is that SASRec with neighbours beside it, by `slmrec combine`. Each model is exported for onnxruntime and
+OpenVINO in fp32 and int8. Requests (ten events in, ten items out, ranking of the whole catalogue in them) are timed in
+one process on one thread, torch and the bundles taking turns. Parity on every test user is measured of the onnx
+bundles, on random histories of the others. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -30,6 +31,7 @@ WAYS = (("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "
 SHAPES = {"one request of 10 events": (1, 10, 150), "a batch of 32 of 10 events": (32, 10, 25)}
 """Histories, events of each, rounds."""
 WARM_UP = 5
+CALLED = {"sasrec": "SASRec", "combined": "the combined one", "llm": "the LLM"}
 
 
 def main() -> None:
@@ -37,12 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sasrec", type=Path, required=True)
+    parser.add_argument("--combined", type=Path, required=True)
     parser.add_argument("--llm", type=Path, required=True)
     parser.add_argument("--result", type=Path, default=RESULT)
     arguments = parser.parse_args()
     data = Dataset.load(arguments.data)
     started = time.perf_counter()
-    found = {name: measure(folder, data) for name, folder in (("sasrec", arguments.sasrec), ("llm", arguments.llm))}
+    found = {name: measure(getattr(arguments, name), data) for name in CALLED}
     versions = {name: metadata.version(name) for name in ("onnxruntime", "openvino", "onnx", "numpy")}
     took = round(time.perf_counter() - started, 1)
     result = {"data": data.name, "items": data.num_items, "models": found, "versions": versions, "took": took}
@@ -106,7 +109,8 @@ def table(result: dict[str, Any]) -> list[str]:
     names = {"onnx": "onnxruntime", "openvino": "OpenVINO", "torch": "torch"}
     lines = []
     for name, model in result["models"].items():
-        title = "SASRec" if name == "sasrec" else f"LLM recommender of {model['layers']} layers"
+        titles = {"sasrec": "SASRec", "combined": "SASRec with rules, item-kNN and text-kNN beside it"}
+        title = titles.get(name, f"LLM recommender of {model['layers']} layers")
         lines += [
             f"{title}, {model['parameters']:,} parameters:",
             "",
@@ -128,7 +132,7 @@ def table(result: dict[str, Any]) -> list[str]:
     said = []
     for name, model in result["models"].items():
         by, precision = min(model["times"][one], key=lambda way: model["times"][one][way]["median_ms"]).split()
-        said.append(f"{names[by]} in {precision} for {'SASRec' if name == 'sasrec' else 'the LLM'}")
+        said.append(f"{names[by]} in {precision} for {CALLED[name]}")
     lines += [
         f"The fastest for a single request: {', '.join(said)}. {result['data']}, {result['items']:,} items, one thread "
         f"of {machine['cpu']}, all in turns in one process; onnxruntime {versions['onnxruntime']}, OpenVINO "
