@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
-from slmrec.export import export_bundle, export_web
+from slmrec.export import export_bundle
 from slmrec.models import Ensemble, ItemKNN, Popularity, SequentialRules, TextKNN
 from slmrec.runtime import Bundle
+from slmrec.runtime.neighbours import Neighbours
 from slmrec.serving.served import ServedBundle
 
 from .conftest import tiny
@@ -147,22 +148,12 @@ def test_what_one_graph_cannot_hold_is_refused(combined, cycle, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_page_in_the_browser_scores_by_vectors_alone(combined, tmp_path, monkeypatch):
-    monkeypatch.setattr("slmrec.export.web.onnxruntime_web", lambda report: tmp_path / "ort")
-    (tmp_path / "ort").mkdir()
-    with pytest.raises(UserError, match="'together' has item-knn beside it, and the page in the browser scores by"):
-        export_web(combined[1], tmp_path / "page")
-    assert not (tmp_path / "page").exists()
-
-
-@pytest.mark.parametrize("columns", ["missing", "short"])
-def test_damaged_neighbours_are_named(combined, tmp_path, columns):
-    from slmrec.runtime.neighbours import Neighbours
-
-    path = tmp_path / "neighbours-1.npz"
-    facts = {"weight": 1.0, "decay": 1.0, "max_length": 5}
-    arrays = {"offsets": np.array([0, 1, 2]), "strengths": np.ones(2, dtype=np.float32)}
-    np.savez(path, **arrays, **({} if columns == "missing" else {"columns": np.zeros(1, dtype=np.int32)}))
-    wanted = "holds no neighbours" if columns == "missing" else "does not fit the bundle's 2 items"
-    with pytest.raises(UserError, match=wanted):
-        Neighbours.load(path, facts, 2)
+def test_damaged_neighbours_are_named(combined, tmp_path):
+    tables = Neighbours(np.array([0, 1, 2]), np.zeros(2, np.int32), np.ones(2, np.float32), 1.0, 1.0, 5)
+    facts = tables.save(tmp_path, "knn")
+    assert Neighbours.load(tmp_path, facts, 2).votes(np.array([2]), 2)[0].tolist() == [0]
+    with pytest.raises(UserError, match=r"knn-offsets\.npy does not fit the bundle's 3 items"):
+        Neighbours.load(tmp_path, facts, 3)
+    (tmp_path / "knn-columns.npy").write_bytes(b"no array")
+    with pytest.raises(UserError, match=r"knn-columns\.npy is no NumPy array"):
+        Neighbours.load(tmp_path, facts, 2)

@@ -13,7 +13,7 @@ from slmrec.data import Dataset
 from slmrec.errors import UserError
 from slmrec.export import export_bundle, export_web
 from slmrec.export.onnxruntime_web import onnxruntime_web
-from slmrec.models import Recommender
+from slmrec.models import Ensemble, ItemKNN, Recommender, SequentialRules
 from slmrec.training.build import build_classic
 from slmrec.training.options import SASRecOptions
 
@@ -60,8 +60,14 @@ def model(data) -> Recommender:
 
 
 @pytest.fixture(scope="module")
-def folder(data, model, tmp_path_factory) -> Path:
-    """The page with that model in fp32, and with it once more under another name."""
+def combined(data, model) -> Recommender:
+    """The same with neighbours beside it; the rules forget, and read more than it does."""
+    return Ensemble.of([SequentialRules.from_data(data, max_length=9), ItemKNN.from_data(data), model], [0.5, 0.3, 0.7])
+
+
+@pytest.fixture(scope="module")
+def folder(data, model, combined, tmp_path_factory) -> Path:
+    """The page with that model in fp32, with it once more under another name, and with neighbours beside it."""
     made = tmp_path_factory.mktemp("web")
     try:
         onnxruntime_web()
@@ -71,7 +77,8 @@ def folder(data, model, tmp_path_factory) -> Path:
     shutil.copytree(made / "student", made / "twin")
     manifest = json.loads((made / "twin" / "manifest.json").read_text())
     (made / "twin" / "manifest.json").write_text(json.dumps(manifest | {"name": "its twin"}))
-    export_web([made / "student", made / "twin"], made / "page")
+    export_bundle(combined, made / "together")
+    export_web([made / "student", made / "twin", made / "together"], made / "page")
     return made / "page"
 
 
@@ -86,11 +93,12 @@ HISTORIES = [["003"], ["001", "014"], ["007", "007", "002"], [f"{i:03d}" for i i
 """One item; two; a repeat; more than are read."""
 
 
-def test_the_browser_recommends_what_the_model_does(open_page, web, model):
+@pytest.mark.parametrize("name", ["student", "together"])
+def test_the_browser_recommends_what_the_model_does(open_page, web, model, combined, name):
     page = open_page(web)
     for history in HISTORIES:
-        expected = model.recommend([history], k=10)
-        answer = page.evaluate(ASK, ["recommend", [{"model": "student", "history": history, "k": 10}]])
+        expected = (combined if name == "together" else model).recommend([history], k=10)
+        answer = page.evaluate(ASK, ["recommend", [{"model": name, "history": history, "k": 10}]])
         assert [item["item_id"] for item in answer["items"]] == expected["item_id"].to_list()
         assert [item["score"] for item in answer["items"]] == pytest.approx(expected["score"].to_list(), abs=1e-4)
         assert [item["rank"] for item in answer["items"]] == expected["rank"].to_list()
@@ -113,19 +121,21 @@ def test_denied_and_filtered_items_are_out(open_page, web, model, data):
     assert offered == [{"name": "genre", "values": [{"value": "Comedy", "count": 12}, {"value": "Drama", "count": 12}]}]
 
 
-def test_contributions_are_leave_one_out(open_page, web, model, data):
+@pytest.mark.parametrize("name", ["student", "together"])
+def test_contributions_are_leave_one_out(open_page, web, model, combined, data, name):
     page = open_page(web)
+    model = combined if name == "together" else model
     item = data.catalogue.index(["011"])[0]
     for history in HISTORIES:
         indices = data.catalogue.index(history)
         whole = model.score([indices])[0, item - 1].item()
         rests = [np.delete(indices, place) for place in range(len(indices))]
         expected = [whole - (model.score([rest])[0, item - 1].item() if len(rest) else 0.0) for rest in rests]
-        answer = page.evaluate(ASK, ["explain", [{"model": "student", "history": history, "item_id": "011"}]])
+        answer = page.evaluate(ASK, ["explain", [{"model": name, "history": history, "item_id": "011"}]])
         assert answer["score"] == pytest.approx(whole, abs=1e-4)
         assert [one["contribution"] for one in answer["contributions"]] == pytest.approx(expected, abs=2e-4)
         assert [one["item_id"] for one in answer["contributions"]] == history
-        request = {"model": "student", "history": history, "k": 3, "explain": True}
+        request = {"model": name, "history": history, "k": 3, "explain": True}
         because = page.evaluate(ASK, ["recommend", [request]])["items"][0]["because"]
         assert all(one["contribution"] > 0 for one in because)
         assert because == sorted(because, key=lambda one: -one["contribution"])
@@ -174,10 +184,9 @@ def test_the_page_works_alone_and_tells_nobody(open_page, web, model):
     page.wait_for_selector(".bars")
     assert asked == []
     page.click("#tab-compare")
-    page.wait_for_function("() => document.querySelectorAll('.brief li').length === 20")
-    assert {url.removeprefix(web).split("/")[1] for url in asked} == {
-        "2-its-twin"
-    }  # fetched when asked for, and nothing else
+    page.wait_for_function("() => document.querySelectorAll('.brief li').length === 30")
+    fetched = {url.removeprefix(web).split("/")[1] for url in asked}
+    assert fetched == {"2-its-twin", "3-together"}  # when they are asked for, and nothing else
 
 
 def changed(folder: Path, out: Path, change) -> Path:

@@ -9,16 +9,18 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from slmrec.errors import UserError
 from slmrec.exclusive import exclusive
+
+TELLING = 0.5
+"""Seconds between two reports of how far the fetching is."""
 
 Report = Callable[[str], None]
 """Is told in a few words what is being done, at most twice a second."""
@@ -187,9 +189,10 @@ def _download(package: Package, folder: Path, report: Report) -> None:
             env=os.environ | {"TMPDIR": str(folder)},
         )
         try:
-            while running.poll() is None:
+            while running.returncode is None:
                 report(f"fetching {package.requirement}: {_share(folder, package):.0%} of {size}")
-                time.sleep(0.5)
+                with suppress(subprocess.TimeoutExpired):
+                    running.wait(TELLING)
         finally:
             running.kill()
             running.wait()

@@ -108,11 +108,9 @@ def write_bundle(
         write_text(folder / CATALOGUE, _columns(model.catalogue))
         facts = _facts(model, encoder, name, precision, files[0], vectors)
         for kind, tables in beside(model):
-            file = f"neighbours-{len(facts['neighbours']) + 1}.npz"
-            tables.save(folder / file)
-            told = {"weight": tables.weight, "decay": tables.decay, "max_length": tables.max_length}
-            facts["neighbours"].append({"kind": kind, "file": file, **told})
-            files.append(file)
+            told = tables.save(folder, f"{kind}-{len(facts['neighbours']) + 1}")
+            facts["neighbours"].append({"kind": kind, **told})
+            files += told["files"].values()
         write_manifest(folder, facts, files)
         facts["parity"] = parity(model, Bundle.load(folder), data)
     told = facts["parity"]

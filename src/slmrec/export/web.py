@@ -124,11 +124,6 @@ def _model(bundle: Path, place: Path) -> dict[str, Any]:
         raise UserError(
             f"the bundle {bundle} holds {manifest['graph']}, which no browser runs; export the model with --to onnx"
         )
-    if manifest["neighbours"]:
-        raise UserError(
-            f"'{manifest['name']}' has {manifest['neighbours'][0]['kind']} beside it, and the page in the browser "
-            f"scores by vectors alone; give the {manifest['kind']} that it was combined from"
-        )
     place.mkdir(parents=True)
     for name in [*manifest["files"], BUNDLE]:
         shutil.copyfile(bundle / name, place / name)

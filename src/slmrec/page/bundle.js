@@ -2,7 +2,7 @@
 
 import * as ort from "./ort/ort.wasm.bundle.min.mjs";
 import { BackendError } from "./errors.js";
-import { best, cosines, inputs, parseNpy, score, scores } from "./engine.js";
+import { best, cosines, inputs, parseNpy, scorer, votes } from "./engine.js";
 
 ort.env.wasm.numThreads = 1; // more would need a cross-origin isolated page, which a plain file server does not give
 ort.env.wasm.wasmPaths = { wasm: new URL("./ort/ort-wasm-simd-threaded.wasm", import.meta.url).href };
@@ -17,14 +17,15 @@ const MOST_VALUES = 100;
 
 export class Bundle {
   /** What `#without` found last: it serves every explanation of one list. */
-  #explained = { key: "", vectors: [] };
+  #explained = { key: "", scorers: [] };
 
   /** @private */
-  constructor(manifest, session, table, catalogue) {
+  constructor(manifest, session, table, catalogue, neighbours) {
     this.manifest = manifest;
     this.session = session;
     this.table = table.data; // (N × d)
-    this.width = table.width;
+    this.width = table.shape[1];
+    this.neighbours = neighbours;
     this.ids = catalogue.item_id;
     this.texts = catalogue.text;
     this.rows = new Map(this.ids.map((id, row) => [String(id), row]));
@@ -43,22 +44,27 @@ export class Bundle {
     if (manifest.version !== VERSION) {
       throw damaged(`The bundle has format version ${manifest.version}; this page reads version ${VERSION}.`);
     }
-    const names = ["items.npy", "catalogue.json", manifest.graph];
+    const beside = manifest.neighbours.flatMap(({ files }) => Object.values(files));
+    const names = ["items.npy", "catalogue.json", manifest.graph, ...beside];
     const missing = names.find((name) => !manifest.files?.[name]);
     if (missing) throw damaged(`The bundle's manifest does not list ${missing}.`);
     const of = names.reduce((sum, name) => sum + manifest.files[name].bytes, 0);
     let arrived = 0;
-    const [items, texts, graph] = await Promise.all(
+    const [items, texts, graph, ...arrays] = await Promise.all(
       names.map((name) => fetched(base, name, manifest.files[name], (bytes) => report((arrived += bytes), of))),
     );
-    let table, catalogue, session;
+    let table, catalogue, neighbours, session;
     try {
       table = parseNpy(items);
       catalogue = JSON.parse(new TextDecoder().decode(texts));
+      const parsed = new Map(beside.map((name, place) => [name, parseNpy(arrays[place]).data]));
+      neighbours = manifest.neighbours.map((told) => tables(told, parsed));
     } catch (error) {
       throw damaged(`The bundle's items cannot be read: ${error.message}.`);
     }
-    if (table.rows !== manifest.num_items || catalogue.item_id.length !== table.rows || table.width !== manifest.item_dim) {
+    const [rows, width] = table.shape;
+    const fits = neighbours.every(({ offsets }) => offsets.length === rows + 1);
+    if (rows !== manifest.num_items || catalogue.item_id.length !== rows || width !== manifest.item_dim || !fits) {
       throw damaged("The bundle's files do not fit each other: they disagree on the number or width of items.");
     }
     try {
@@ -66,7 +72,7 @@ export class Bundle {
     } catch (error) {
       throw new BackendError("no-model", `This browser cannot run the model: ${error.message}`, "Try a current Firefox, Chromium or Safari.");
     }
-    const bundle = new Bundle(manifest, session, table, catalogue);
+    const bundle = new Bundle(manifest, session, table, catalogue, neighbours);
     await bundle.encode([[0]]); // the first run allocates; better now than at the first click
     return bundle;
   }
@@ -94,12 +100,22 @@ export class Bundle {
     return histories.map((_, b) => user.data.slice(b * this.width, (b + 1) * this.width));
   }
 
+  /** What scores items after some histories of rows, none empty. */
+  async scored(histories) {
+    const { weight } = this.manifest;
+    const vectors = await this.encode(histories);
+    return vectors.map((vector, b) => {
+      const beside = this.neighbours.map((one) => votes(one, histories[b], this.ids.length));
+      return scorer(weight === 1 ? vector : vector.map((value) => weight * value), this.table, beside);
+    });
+  }
+
   /** The k best items after a history, without those of the history, the denied and the filtered out. */
   async recommend({ history, k, deny = [], filters = {}, explain = false }, stopped) {
     const started = performance.now();
     const seen = this.rowsOf(history);
-    const [vector] = await this.encode([seen]);
-    const values = scores(vector, this.table);
+    const [scorer] = await this.scored([seen]);
+    const values = scorer.all();
     const rows = best(values, k, this.#out([...seen, ...this.rowsOf(deny)], filters));
     const milliseconds = performance.now() - started;
     const items = rows.map((row, i) => ({ ...this.item(row), score: values[row], rank: i + 1 }));
@@ -118,8 +134,8 @@ export class Bundle {
   /** How much each event of a history adds to an item's score: the score with it minus the score without it. */
   async explain({ history, item_id }, stopped) {
     const [seen, [row]] = [this.rowsOf(history), this.rowsOf([item_id])];
-    const [vector] = await this.encode([seen]);
-    const whole = score(vector, this.table, row);
+    const [scorer] = await this.scored([seen]);
+    const whole = scorer.of(row);
     return { item_id, score: whole, contributions: await this.#contributions(seen, row, whole, stopped) };
   }
 
@@ -146,30 +162,31 @@ export class Bundle {
 
   /** The contributions of all events; the only event of a history contributes all of the score. */
   async #contributions(seen, row, whole, stopped) {
-    const vectors = await this.#without(seen, stopped);
+    const scorers = await this.#without(seen, stopped);
     return seen.map((event, place) => ({
       ...this.item(event),
       place,
-      contribution: vectors[place] === UNREAD ? 0 : whole - (vectors[place] ? score(vectors[place], this.table, row) : 0),
+      contribution: scorers[place] === UNREAD ? 0 : whole - (scorers[place]?.of(row) ?? 0),
     }));
   }
 
-  /** The user vector without each event of a history; UNREAD for those before the window, null for an only one. */
+  /** What scores items without each event of a history; UNREAD for those before the window, null for an only one. */
   async #without(seen, stopped) {
     const key = seen.join();
-    if (this.#explained.key === key) return this.#explained.vectors;
+    if (this.#explained.key === key) return this.#explained.scorers;
     if (seen.length === 1) return [null];
-    const first = Math.max(0, seen.length - this.manifest.max_length);
-    const vectors = Array(first).fill(UNREAD);
+    const window = Math.max(this.manifest.max_length, ...this.neighbours.map((one) => one.max_length));
+    const first = Math.max(0, seen.length - window);
+    const scorers = Array(first).fill(UNREAD);
     for (let start = first; start < seen.length; start += TOGETHER) {
       // A turn for the messages that came meanwhile, "stop" among them.
       await new Promise((resolve) => setTimeout(resolve));
       if (stopped()) throw new DOMException("a newer request came", "AbortError");
       const places = seen.slice(start, start + TOGETHER).map((_, i) => start + i);
-      vectors.push(...(await this.encode(places.map((place) => seen.toSpliced(place, 1)))));
+      scorers.push(...(await this.scored(places.map((place) => seen.toSpliced(place, 1)))));
     }
-    this.#explained = { key, vectors };
-    return vectors;
+    this.#explained = { key, scorers };
+    return scorers;
   }
 
   /** (N), 1 for rows that do not compete. */
@@ -185,6 +202,12 @@ export class Bundle {
     }
     return out;
   }
+}
+
+/** What a manifest tells of one of its neighbours, with the arrays of its files. */
+function tables({ files, ...told }, parsed) {
+  const [columns, strengths] = [parsed.get(files.columns), parsed.get(files.strengths)];
+  return { ...told, offsets: Array.from(parsed.get(files.offsets), Number), columns, strengths };
 }
 
 /** Attributes with few enough values to choose from: [{name, values: [{value, count}], of: values of each row}]. */

@@ -1,4 +1,7 @@
-// The arithmetic that a bundle needs outside its graph: dot products, the k best, cosines. No I/O, no state.
+// The arithmetic that a bundle needs outside its graph: dot products, neighbours, the k best, cosines. No I/O, no state.
+
+/** The least that has a logarithm, as in float32 elsewhere. */
+const TINY = 2 ** -126;
 
 /**
  * Dot products of one vector with every row of a table.
@@ -22,6 +25,52 @@ export function score(vector, table, row) {
   let sum = 0;
   for (let i = 0, at = row * vector.length; i < vector.length; i += 1, at += 1) sum += vector[i] * table[at];
   return sum;
+}
+
+/**
+ * What the items' neighbours add to the scores after a history, as slmrec.runtime.neighbours has it.
+ * @param {{offsets, columns, strengths, weight, decay, max_length}} neighbours  row r points to the columns from
+ *   offsets[r] to offsets[r + 1]
+ * @param {number[]} history  rows, oldest first
+ * @param {number} items  N
+ * @returns {{base: number, above: Map<number, number>}} what every row gets, and what some get above it
+ */
+export function votes({ offsets, columns, strengths, weight, decay, max_length }, history, items) {
+  const found = new Map();
+  let sum = 0;
+  const read = history.slice(-max_length);
+  read.forEach((row, place) => {
+    const share = decay ** (read.length - 1 - place);
+    for (let at = offsets[row]; at < offsets[row + 1]; at += 1) {
+      const vote = strengths[at] * share;
+      found.set(columns[at], (found.get(columns[at]) ?? 0) + vote);
+      sum += vote;
+    }
+  });
+  const mean = sum / items;
+  const base = weight * Math.log(Math.max(mean, TINY));
+  for (const [row, vote] of found) found.set(row, weight * Math.log(vote + mean) - base);
+  return { base, above: found };
+}
+
+/**
+ * What scores items after one history.
+ * @param {Float32Array} vector  (d), the user's
+ * @param {Float32Array} table  (N × d)
+ * @param {{base: number, above: Map<number, number>}[]} beside  the votes of its neighbours
+ * @returns {{all: () => Float32Array, of: (row: number) => number}}
+ */
+export function scorer(vector, table, beside) {
+  const base = beside.reduce((sum, one) => sum + one.base, 0);
+  return {
+    all: () => {
+      const found = scores(vector, table);
+      if (base) for (let row = 0; row < found.length; row += 1) found[row] += base;
+      for (const { above } of beside) for (const [row, more] of above) found[row] += more;
+      return found;
+    },
+    of: (row) => beside.reduce((sum, { above }) => sum + (above.get(row) ?? 0), score(vector, table, row) + base),
+  };
 }
 
 /**
@@ -73,9 +122,11 @@ export function inputs(histories, table, width, maxLength) {
   };
 }
 
+const ARRAYS = { "<f4": Float32Array, "<i4": Int32Array, "<i8": BigInt64Array };
+
 /**
- * The float32 matrix of a .npy file (version 1 or 2, C order), without a copy where its data is aligned.
- * @returns {{data: Float32Array, rows: number, width: number}}
+ * The numbers of a .npy file (version 1 or 2, C order), without a copy where its data is aligned.
+ * @returns {{data: Float32Array | Int32Array | BigInt64Array, shape: number[]}}
  */
 export function parseNpy(buffer) {
   const bytes = new Uint8Array(buffer);
@@ -85,12 +136,14 @@ export function parseNpy(buffer) {
   const long = bytes[6] > 1;
   const start = (long ? 12 : 10) + (long ? view.getUint32(8, true) : view.getUint16(8, true));
   const header = new TextDecoder("latin1").decode(bytes.subarray(10, start));
-  const shape = /'shape': \((\d+), (\d+)\)/.exec(header);
-  if (!header.includes("'<f4'") || !header.includes("'fortran_order': False") || !shape) {
-    throw new Error("it is no float32 matrix in C order");
+  const shape = /'shape': \(([\d, ]+)\)/.exec(header)?.[1].split(",").filter((size) => size.trim()).map(Number);
+  const kind = ARRAYS[/'descr': '([^']+)'/.exec(header)?.[1]];
+  if (!kind || !header.includes("'fortran_order': False") || !shape) {
+    throw new Error("it is no array of float32, int32 or int64 in C order");
   }
-  const [rows, width] = [Number(shape[1]), Number(shape[2])];
-  const data = start % 4 ? new Float32Array(buffer.slice(start)) : new Float32Array(buffer, start);
-  if (data.length !== rows * width) throw new Error(`it says ${rows} × ${width}, but holds ${data.length} numbers`);
-  return { data, rows, width };
+  const wanted = shape.reduce((product, size) => product * size, 1);
+  const aligned = start % kind.BYTES_PER_ELEMENT ? [buffer.slice(start)] : [buffer, start];
+  const data = new kind(...aligned);
+  if (data.length !== wanted) throw new Error(`it says ${shape.join(" × ")}, but holds ${data.length} numbers`);
+  return { data, shape };
 }

@@ -93,7 +93,7 @@ class Bundle:
             catalogue,
             vectors,
             open_session(folder / manifest["graph"], manifest["precision"], width, threads),
-            [Neighbours.load(folder / each["file"], each, len(vectors)) for each in manifest["neighbours"]],
+            [Neighbours.load(folder, each, len(vectors)) for each in manifest["neighbours"]],
         )
 
     @property

@@ -57,7 +57,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise UserError(f"{folder / MANIFEST} is damaged: '{key}' is {manifest[key]}; copy the bundle again")
     if manifest["precision"] not in PRECISIONS:
         raise UserError(f"{folder / MANIFEST} names the precision '{manifest['precision']}', which this slmrec lacks")
-    for name in (manifest["graph"], ITEMS, CATALOGUE, *(each["file"] for each in manifest["neighbours"])):
+    beside = [name for each in manifest["neighbours"] for name in each["files"].values()]
+    for name in (manifest["graph"], ITEMS, CATALOGUE, *beside):
         if name not in manifest["files"]:
             raise UserError(f"{folder / MANIFEST} is damaged: it does not list {name}; copy the bundle again")
     for name, told in manifest["files"].items():

@@ -15,7 +15,7 @@ import numpy as np
 
 from slmrec.errors import UserError
 
-ARRAYS = ("offsets", "columns", "strengths")
+PARTS = ("offsets", "columns", "strengths")
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,38 @@ class Neighbours:
     """Most recent items of a history that are read."""
 
     @classmethod
-    def load(cls, path: Path, facts: dict[str, Any], num_items: int) -> "Neighbours":
-        """Read the file of a bundle.
+    def load(cls, folder: Path, facts: dict[str, Any], num_items: int) -> "Neighbours":
+        """Read one of a bundle's.
+
+        Args:
+            folder: the bundle.
+            facts: what its manifest says of this one.
+            num_items: of the bundle.
 
         Raises:
-            UserError: it is damaged, or of other items.
+            UserError: a file is damaged, or they do not fit.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                offsets, columns, strengths = (file[name] for name in ARRAYS)
-        except (ValueError, EOFError, KeyError, OSError) as error:
-            raise UserError(f"{path} holds no neighbours ({error}); export the model again") from error
-        ends = offsets[-1] if len(offsets) else -1
-        if len(offsets) != num_items + 1 or not ends == len(columns) == len(strengths):
-            raise UserError(f"{path} does not fit the bundle's {num_items} items; copy or export the bundle again")
+        arrays = {}
+        for part in PARTS:
+            path = folder / facts["files"][part]
+            try:
+                arrays[part] = np.load(path, allow_pickle=False)
+            except (ValueError, EOFError) as error:
+                raise UserError(f"{path} is no NumPy array ({error}); export the model again") from error
+        offsets, columns, strengths = arrays.values()
+        if len(offsets) != num_items + 1 or not offsets[-1] == len(columns) == len(strengths):
+            raise UserError(
+                f"{folder / facts['files']['offsets']} does not fit the bundle's {num_items} items; copy or export the "
+                "bundle again"
+            )
         return cls(offsets, columns, strengths, facts["weight"], facts["decay"], facts["max_length"])
 
-    def save(self, path: Path) -> None:
-        """Write what `load` reads."""
-        np.savez(path, **{name: getattr(self, name) for name in ARRAYS})
+    def save(self, folder: Path, name: str) -> dict[str, Any]:
+        """Write what `load` reads, into files that begin with a name; return what the manifest has to say."""
+        files = {part: f"{name}-{part}.npy" for part in PARTS}
+        for part, file in files.items():
+            np.save(folder / file, getattr(self, part))
+        return {"files": files, "weight": self.weight, "decay": self.decay, "max_length": self.max_length}
 
     def votes(self, history: np.ndarray, num_items: int) -> tuple[np.ndarray, np.ndarray, float]:
         """What is added to the scores of so many items after a history of item indices.
