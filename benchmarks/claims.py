@@ -115,6 +115,15 @@ class Aim:
 STUDENTS = ("LLM taught by all", "LLM taught by all, longer")
 TAUGHT = ("SASRec taught by classics", "SASRec taught by all")
 CLASSIC, MODERN = "SASRec + text", "eSASRec + text"
+BESIDE = (
+    "Beside the aim, which is for one model: any with neighbours (`slmrec combine`) against the best classic models "
+    "alone, with the same text"
+)
+AGAINST_ALONE = tuple(
+    (f"{model}, with neighbours", alone)
+    for model in (CLASSIC, MODERN, "LLM + text", *TAUGHT, *STUDENTS)
+    for alone in (CLASSIC, MODERN)
+)
 
 
 def _against(baseline: str, models: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -133,11 +142,9 @@ AIMS = (
         5,
         data="ml-1m",
     ),
-    Aim(
-        "Beside the aim, which is for one model: a SASRec with neighbours (`slmrec combine`) against the same alone",
-        ((f"{CLASSIC}, with neighbours", CLASSIC), ("SASRec, with neighbours", "SASRec")),
-        5,
-    ),
+    Aim(BESIDE, AGAINST_ALONE, 12, data="amazon14-beauty"),
+    Aim(BESIDE, AGAINST_ALONE, 5, data="ml-1m"),
+    Aim("A SASRec by ids with neighbours against the same alone", (("SASRec, with neighbours", "SASRec"),), 0),
     Aim("A taught SASRec against the same alone, at the same cost", _against(CLASSIC, TAUGHT), 10),
     Aim("The LLM student against a SASRec of the same teachers", _against("SASRec taught by all", STUDENTS), 3),
     Aim("The LLM student against a SASRec taught by SASRecs", _against("SASRec taught by SASRecs", STUDENTS), 3),
