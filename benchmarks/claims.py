@@ -161,6 +161,13 @@ AIMS = (
     Aim("Items with 0 to 5 training interactions, LLM student", _against(CLASSIC, STUDENTS), 20, rare=True),
     Aim("Items with 0 to 5 training interactions, SASRec", _against(CLASSIC, TAUGHT), 20, rare=True),
     Aim(
+        "Items with 0 to 5 training interactions, any with neighbours beside it",
+        tuple(pair for pair in AGAINST_ALONE if pair[1] == CLASSIC),
+        20,
+        rare=True,
+        data="amazon14-beauty",  # MovieLens has next to no such item
+    ),
+    Aim(
         "Users of whom three events are known, LLM student",
         _against(f"{CLASSIC}, newest 3", tuple(f"{name}, newest 3" for name in STUDENTS)),
         10,

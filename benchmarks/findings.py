@@ -43,6 +43,10 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         "SASRec, items by text, too",
         {"amazon14-beauty": ("models", CLASSIC), "amazon14-sports": ("models-sports", CLASSIC)},
     ),
+    (
+        "the same, with rules, item-kNN and text-kNN beside it",
+        {"amazon14-beauty": ("models-neighbours-text", f"{CLASSIC}, with neighbours")},
+    ),
     ("eSASRec, items by text, too", {"amazon14-beauty": ("models-longer", MODERN)}),
     (
         "SASRec, items by text, taught by three like it, rules and text-kNN",
