@@ -49,11 +49,12 @@ def test_times_are_told_in_plain_numbers(models):
 
 
 def test_what_was_not_timed_is_not_drawn_against_time():
-    models = {"one": 0.1, "two": 0.2}
+    models = {"one": 0.1, "two": 0.2, "three": 0.3}
     assert any("ms" in text for text in plotted({}, models))
-    texts = plotted({}, models, timed=False)
-    assert {"one", "two"} <= set(texts)
-    assert not any("ms" in text for text in texts)
+    two = {name: models[name] for name in ("one", "two")}
+    for texts in (plotted({}, models, timed=False), plotted({}, two)):  # two points are no frontier
+        assert {"one", "two"} <= set(texts)
+        assert not any("ms" in text for text in texts)
 
 
 @pytest.mark.parametrize("spread", [0.2, 0.02, 0.002, 0.0018, 0.0011])

@@ -21,6 +21,8 @@ JOINED = 4
 """Points from which a series is a line with one name, instead of points with a name each."""
 APART = 1.12
 """Ratio of neighbours whose labels can both be read on the axis."""
+TIMED = 3
+"""Models whose requests have been timed from which on quality is drawn against time."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "slmrec",
@@ -207,7 +209,7 @@ def _plot(result: Mapping[str, Any], data: str) -> str:
             figure = Figure(figsize=(8, 4), layout="constrained")
             _along(figure.subplots(), models, axis, result["axis_title"])
         else:
-            timed = any("request_ms" in model["mean"] for model in models.values())
+            timed = sum("request_ms" in model["mean"] for model in models.values()) >= TIMED
             figure = Figure(figsize=(10 if timed else 6, max(2.6, 0.9 + 0.24 * len(models))), layout="constrained")
             first, *second = figure.subplots(
                 1, 2 if timed else 1, squeeze=False, width_ratios=(3, 2) if timed else None
