@@ -44,7 +44,7 @@ def findings(run: Run, gap: Gap) -> list[Finding]:
         _paired("Same teachers", "student", "sasrec_taught", ndcg, gap),
         _paired("Item-kNN", "student", "item_knn", ndcg, gap),
         _paired("Neighbours", "student_combined", "student", ndcg, gap),
-        _paired("Both with them", "student_combined", "sasrec_combined", ndcg, gap),
+        _paired("Same neighbours", "student_combined", "sasrec_combined", ndcg, gap),
         _cost(run),
         _choice(run, ndcg, gap),
         _sanity(ndcg),
