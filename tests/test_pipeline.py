@@ -137,7 +137,7 @@ def test_neighbours_stand_beside_sasrec_and_the_student(unbroken, cycle):
         torch.testing.assert_close(together.score(history), scores)
         assert any(text.startswith(f"weights: {name} {weights[0]:.2f}, item_knn ") for text in watcher.said)
     told = (out / "report.html").read_text()
-    assert "Beside SASRec, and beside the student: item-kNN, sequential rules" in told
+    assert "Beside SASRec, and beside the student: item-kNN, sequential rules, each counted" in told
 
 
 def test_a_recipe_may_do_without_neighbours(source, recipe, tmp_path):

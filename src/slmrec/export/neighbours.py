@@ -19,10 +19,8 @@ def beside(model: Recommender) -> list[tuple[str, runtime.Neighbours]]:
 
 
 def _tables(model: Neighbours, weight: float) -> runtime.Neighbours:
-    """Only the neighbours that there are: tables have room for as many of every item."""
-    nearest, weights = (
-        table.detach()[1:].cpu().numpy() for table in (model.nearest, model.weights)
-    )  # 0: the padding's
+    """Only the neighbours that there are: tables have room for as many of every item, and a row 0 for the padding."""
+    nearest, weights = (table.detach()[1:].cpu().numpy() for table in (model.nearest, model.weights))
     kept = weights > 0
     offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()]).astype(np.int64)
     columns = (nearest[kept] - 1).astype(np.int32)

@@ -35,8 +35,12 @@ def facts(run: Run) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in candidates.items() if value not in (None, "")]
 
 
-def recipe_in_short(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (topic, sentence) pairs, one for each part that a recipe (as nested values) has."""
+def recipe_in_short(run: Run) -> list[tuple[str, str]]:
+    """Return (topic, sentence) pairs, one for each part that the run's recipe has."""
+    recipe = run.info.get("recipe", {})
+    ensemble, names = recipe.get("ensemble", {}), ("item_knn", "sequential_rules", "text_knn")
+    # Not all that a recipe asks for is there: text-kNN stays away where items have no text.
+    untrained = [title(name, inside=True) for name in names if ensemble.get(name) and name in run.metrics]
     said = []
     if sasrec := recipe.get("sasrec"):
         shape = f"{sasrec['num_blocks']} blocks of width {sasrec['hidden_size']}"
@@ -49,17 +53,17 @@ def recipe_in_short(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
         shape = f"The first {student['layers']} layers, {_weights(student)}"
         said.append(("Student", f"{shape}; {_training(student)}."))
     if distillation := recipe.get("distillation"):
-        said.append(("Distillation", _distillation(distillation, recipe.get("ensemble", {}))))
-    if untrained := _untrained(recipe.get("ensemble", {})):
+        said.append(("Distillation", _distillation(distillation, ensemble, untrained)))
+    if untrained:
         beside = f"Beside SASRec, and beside the student: {', '.join(untrained)}"
         said.append(("Neighbours", f"{beside}, each counted as the validation split would have it."))
     return said
 
 
-def _distillation(options: Mapping[str, Any], ensemble: Mapping[str, Any]) -> str:
+def _distillation(options: Mapping[str, Any], ensemble: Mapping[str, Any], untrained: list[str]) -> str:
     if options["form"] == "scores":
         return (
-            f"The student follows the scores of {_teachers(ensemble)} over each step’s targets and "
+            f"The student follows the scores of {_teachers(ensemble, untrained)} over each step’s targets and "
             f"{options['candidates']:,} drawn items (all, where there are no more), temperature "
             f"{options['temperature']:g}; cross-entropy weighs {options['cross_entropy']:g}. So does a SASRec."
         )
@@ -69,19 +73,13 @@ def _distillation(options: Mapping[str, Any], ensemble: Mapping[str, Any]) -> st
     return f"{shape}; {weights}."
 
 
-def _teachers(ensemble: Mapping[str, Any]) -> str:
+def _teachers(ensemble: Mapping[str, Any], untrained: list[str]) -> str:
     """Who teaches by scores; a run made before several could has no such section."""
     if not ensemble:
         return "the teacher"
     many = ensemble["sasrecs"]
     sasrecs = f"{many} SASRecs" if many > 1 else "SASRec"
-    return f"the teacher and {', '.join([sasrecs, *_untrained(ensemble)])} together"
-
-
-def _untrained(ensemble: Mapping[str, Any]) -> list[str]:
-    """Who of them trains nothing."""
-    names = ("item_knn", "sequential_rules", "text_knn")
-    return [title(name, inside=True) for name in names if ensemble.get(name)]
+    return f"the teacher and {', '.join([sasrecs, *untrained])} together"
 
 
 def protocol(run: Run) -> list[str]:

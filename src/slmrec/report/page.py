@@ -117,7 +117,7 @@ def render(run: Run) -> str:
         stages=run.info.get("stages", []),
         facts=facts(run),
         protocol=protocol(run),
-        recipe_in_short=recipe_in_short(run.info.get("recipe", {})),
+        recipe_in_short=recipe_in_short(run),
         recipe=json.dumps(run.info.get("recipe", {}), indent=2, ensure_ascii=False),
         commands=_commands(run),
         position=position,
