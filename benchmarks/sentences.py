@@ -82,6 +82,7 @@ def sentences(name: str) -> list[str]:
             short=short,
             sasrec=claims.result_of("sasrec"),
             rate=claims.users_per_second(),
+            run=claims.result_of("run-ml-100k"),
             ALL=claims.ALL,
             ALONE=claims.ALONE,
         )

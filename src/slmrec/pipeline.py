@@ -187,17 +187,17 @@ class _Job:
         student = f"student: {recipe.student.layers} layers"
         taught = "taught by all of them" if self._by_scores else "distilled from the teacher"
         count = recipe.ensemble.sasrecs
-        beside = {name: f"{name}_combined" for name in COMBINED if recipe.ensemble.untrained}
+        beside = recipe.ensemble.untrained
         titles = {
             "data": f"preparing {self.source}",
             "sasrec": "SASRec, and classic models that train nothing",
-            **({beside["sasrec"]: "SASRec with neighbours beside it"} if beside else {}),
+            **({"sasrec_combined": "SASRec with neighbours beside it"} if beside else {}),
             **{name: f"SASRec of another seed, {place} of {count}" for place, name in enumerate(self._others(), 2)},
             "teacher": f"teacher: {recipe.teacher.layers} layers of {recipe.teacher.backbone}",
             "student_ce": f"{student}, by cross-entropy alone",
             "student": f"{student}, {taught}",
             **({"sasrec_taught": "SASRec, taught by the same"} if self._by_scores else {}),
-            **({beside["student"]: "the student with neighbours beside it"} if beside else {}),
+            **({"student_combined": "the student with neighbours beside it"} if beside else {}),
             "metrics.json": "evaluating all models on the test split",
             "report.html": "writing the report",
         }
@@ -301,14 +301,14 @@ class _Job:
 
     def _combine(self, data: Dataset, name: str) -> None:
         """A trained model with what trains nothing beside it, as one more model."""
-        untrained = self.recipe.ensemble.untrained
-        if untrained:
-            self._stage(f"{name}_combined", lambda: self._put_together(data, [name, *untrained]))
+        members, out = [name, *self.recipe.ensemble.untrained], self.out / f"{name}_combined"
 
-    def _put_together(self, data: Dataset, members: list[str]) -> None:
-        out = self.out / f"{members[0]}_combined"
-        combine([load(self.out / each) for each in members], data, out)
-        self._say_weights("weights", members, read_json(out / "training.json", "model folder")["weights"])
+        def make() -> None:
+            combine([load(self.out / each) for each in members], data, out)
+            self._say_weights("weights", members, read_json(out / "training.json", "model folder")["weights"])
+
+        if len(members) > 1:
+            self._stage(out.name, make)
 
     def _say_weights(self, what: str, models: list[str], weights: list[float]) -> None:
         counted = ", ".join(f"{each} {weight:.2f}" for each, weight in zip(models, weights, strict=True))

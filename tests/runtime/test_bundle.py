@@ -221,6 +221,8 @@ class TestDamage:
             ({"graph": "other.onnx"}, r"does not list other\.onnx"),
             ({"graph": "../encoder.onnx"}, r"does not list \.\./encoder\.onnx"),
             ({"files": {}}, r"does not list encoder\.onnx"),
+            ({"neighbours": [1]}, "'neighbours' holds 1; copy the bundle again"),
+            ({"neighbours": [{"files": {}}]}, "'neighbours' holds {'files': {}}"),
         ],
     )
     def test_manifests(self, facts, message, folder):

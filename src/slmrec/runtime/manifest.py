@@ -23,6 +23,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "weight": (int, float),
     "neighbours": (list,),
 }
+_NEIGHBOURS = {"kind", "files", "weight", "decay", "max_length"}
 
 
 def write_manifest(folder: Path, facts: dict[str, Any], files: Iterable[str]) -> dict[str, Any]:
@@ -57,6 +58,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise UserError(f"{folder / MANIFEST} is damaged: '{key}' is {manifest[key]}; copy the bundle again")
     if manifest["precision"] not in PRECISIONS:
         raise UserError(f"{folder / MANIFEST} names the precision '{manifest['precision']}', which this slmrec lacks")
+    for each in manifest["neighbours"]:
+        if not isinstance(each, dict) or each.keys() < _NEIGHBOURS or not isinstance(each["files"], dict):
+            raise UserError(f"{folder / MANIFEST} is damaged: 'neighbours' holds {each!r}; copy the bundle again")
     beside = [name for each in manifest["neighbours"] for name in each["files"].values()]
     for name in (manifest["graph"], ITEMS, CATALOGUE, *beside):
         if name not in manifest["files"]:
