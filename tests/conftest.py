@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 import transformers
+from hypothesis import strategies as st
 from transformers import AutoModel, GPT2Config, LlamaConfig, PreTrainedModel, Qwen2Config
 
 from slmrec.data import Dataset
@@ -19,6 +20,17 @@ from slmrec.training.options import LLMOptions
 torch.set_num_threads(1)  # on things this tiny a second thread only waits
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
+
+
+CYCLE_IDS = st.lists(st.sampled_from([f"{i:03d}" for i in range(20)]), min_size=1, max_size=15)
+ASKED = {
+    "histories": st.lists(CYCLE_IDS, min_size=1, max_size=4),
+    "k": st.integers(1, 25),
+    "exclude_seen": st.booleans(),
+    "allow": st.none() | CYCLE_IDS,
+    "deny": st.none() | CYCLE_IDS,
+}
+"""Anything that recommendations of `cycle`'s items can be asked for, for hypothesis to draw."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from slmrec.errors import UserError
 from slmrec.evaluation import evaluate
@@ -16,10 +15,8 @@ from slmrec.runtime import Bundle
 from slmrec.runtime.neighbours import Neighbours
 from slmrec.serving.served import ServedBundle
 
+from ..conftest import ASKED
 from .conftest import tiny
-
-IDS = [f"{i:03d}" for i in range(20)]
-LISTS = st.lists(st.sampled_from(IDS), min_size=1, max_size=15)
 
 
 def neighbours(cycle):
@@ -49,13 +46,7 @@ def bundle(combined) -> Bundle:
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    histories=st.lists(LISTS, min_size=1, max_size=4),
-    k=st.integers(1, 25),
-    exclude_seen=st.booleans(),
-    allow=st.none() | LISTS,
-    deny=st.none() | LISTS,
-)
+@given(**ASKED)
 def test_recommends_what_the_ensemble_does(combined, bundle, histories, k, exclude_seen, allow, deny):
     choices = {"k": k, "exclude_seen": exclude_seen, "allow": allow, "deny": deny}
     wanted = combined[0].recommend(histories, **choices)

@@ -9,13 +9,13 @@ import threading
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from slmrec.errors import UserError
 from slmrec.runtime import Bundle, Recommendation
 
+from ..conftest import ASKED
+
 IDS = [f"{i:03d}" for i in range(20)]
-LISTS = st.lists(st.sampled_from(IDS), min_size=1, max_size=15)
 
 
 def same(found: list[list[Recommendation]], frame) -> None:
@@ -28,13 +28,7 @@ def same(found: list[list[Recommendation]], frame) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    histories=st.lists(LISTS, min_size=1, max_size=4),
-    k=st.integers(1, 25),
-    exclude_seen=st.booleans(),
-    allow=st.none() | LISTS,
-    deny=st.none() | LISTS,
-)
+@given(**ASKED)
 def test_recommends_what_the_model_does(model, bundle, histories, k, exclude_seen, allow, deny):
     choices = {"k": k, "exclude_seen": exclude_seen, "allow": allow, "deny": deny}
     same(bundle.recommend(histories, **choices), model.recommend(histories, **choices))
