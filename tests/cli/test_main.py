@@ -173,7 +173,17 @@ def test_light_answers_import_nothing_heavy():
     script = """
 import sys
 from slmrec.cli.main import main
-for words in (["--help"], ["train", "--help"], ["evaluate", "--help"], ["recommend", "m"], ["evaluate"]):
+for words in (
+    ["--help"],
+    ["train", "--help"],
+    ["evaluate", "--help"],
+    ["recommend", "m"],
+    ["evaluate"],
+    ["evaluate", "no-such-folder", "--data", "d"],
+    ["recommend", "no-such-folder", "--history", "1"],
+    ["export", "no-such-folder", "--to", "onnx", "--out", "o"],
+    ["data", "describe", "no-such-folder"],
+):
     try:
         main(words)
     except SystemExit:

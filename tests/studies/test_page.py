@@ -41,6 +41,12 @@ def test_a_few_points_keep_their_names():
     assert not [text for text in texts if "…" in text]
 
 
+def test_one_place_is_no_axis():
+    texts = plotted({"taught by 16": 16.0, "taught by 30": 30.0}, {"taught by 30": 0.11, "teacher of 30": 0.10})
+    assert "layers" not in texts  # the axis' title
+    assert "test NDCG@10; a stroke a seed" in texts
+
+
 @pytest.mark.parametrize("models", [1, 3, 6, 16, 150])
 def test_times_are_told_in_plain_numbers(models):
     texts = plotted({}, {f"m{place}": 0.1 for place in range(models)})

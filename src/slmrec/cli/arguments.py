@@ -3,6 +3,7 @@
 import argparse
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,20 @@ def ids(text: str) -> list[str]:
     if not all(found) or not found:
         raise argparse.ArgumentTypeError(f"it is '{text}', but must be ids between commas, as \"50,181\"")
     return found
+
+
+def check_inputs(models: Sequence[Path | None] = (), data: Sequence[Path | None] = ()) -> None:
+    """Refuse folders that are not there, before what would read them is imported.
+
+    Raises:
+        UserError: as it says.
+    """
+    for folder in models:
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"there is no model folder {folder}")
+    for folder in data:
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"there is no data folder at {folder}; make one with `slmrec data prepare`")
 
 
 def check_out(out: Path, marker: str) -> None:

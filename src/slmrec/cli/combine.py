@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from slmrec.cli.arguments import add_data, add_out, check_catalogue, check_out
+from slmrec.cli.arguments import add_data, add_out, check_catalogue, check_inputs, check_out
 from slmrec.errors import UserError
 
 EXAMPLES = """\
@@ -33,6 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs(arguments.models, [arguments.data])
     folders, out = arguments.models, arguments.out
     check_out(out, "config.json")
     if out.resolve() in [folder.resolve() for folder in folders]:

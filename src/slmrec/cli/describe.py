@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from slmrec.cli.arguments import check_inputs
+
 EXAMPLES = """\
 example:
   slmrec data describe data/ml-100k
@@ -25,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs(data=[arguments.data])
     from slmrec.data import Dataset
 
     print(Dataset.load(arguments.data).describe())

@@ -13,6 +13,7 @@ from slmrec.cli.arguments import (
     add_item_table,
     add_out,
     check_catalogue,
+    check_inputs,
     check_out,
     count,
     item_table,
@@ -85,6 +86,7 @@ def _section(kind: str) -> str:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs([*arguments.teacher, arguments.item_table], [arguments.data])
     student = flags.section(arguments, _section(arguments.kind))
     distillation, out = flags.section(arguments, "distillation"), arguments.out
     if out.resolve() in [folder.resolve() for folder in arguments.teacher]:

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from slmrec.cli import show
-from slmrec.cli.arguments import add_data, add_precision, check_catalogue, check_out_file, seed
+from slmrec.cli.arguments import add_data, add_precision, check_catalogue, check_inputs, check_out_file, seed
 from slmrec.cli.progress import watching
 
 EXAMPLES = """\
@@ -54,6 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs(arguments.models, [arguments.data])
     if arguments.json:
         check_out_file(arguments.json)
     from torch import nn

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from slmrec.cli import show
-from slmrec.cli.arguments import add_data, add_out, check_out
+from slmrec.cli.arguments import add_data, add_out, check_inputs, check_out
 from slmrec.cli.progress import watching
 from slmrec.errors import UserError
 
@@ -43,6 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs(arguments.models, [arguments.data])
     from slmrec.runtime.manifest import MANIFEST
 
     web = arguments.to == "web"

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from slmrec.cli.arguments import check_out
+from slmrec.cli.arguments import check_inputs, check_out
 
 EXAMPLES = """\
 examples:
@@ -31,6 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs([arguments.model])
     out = arguments.out or arguments.model
     check_out(out, "config.json")
     from slmrec.data.parquet import read_parquet

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from slmrec.cli import show
-from slmrec.cli.arguments import add_data, add_precision, count, ids
+from slmrec.cli.arguments import add_data, add_precision, check_inputs, count, ids
 from slmrec.errors import UserError
 
 EXAMPLES = """\
@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     if (arguments.user is None) != (arguments.data is None):
         given, missing = ("--user", "--data") if arguments.data is None else ("--data", "--user")
         raise UserError(f"{given} was given without {missing}; give both, or --history alone")
+    check_inputs([arguments.model], [arguments.data])
     from slmrec.data import Dataset
     from slmrec.models import load
 

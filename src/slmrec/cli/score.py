@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from slmrec.cli.arguments import add_out, add_precision, check_out, count
+from slmrec.cli.arguments import add_out, add_precision, check_inputs, check_out, count
 from slmrec.cli.progress import watching
 
 EXAMPLES = """\
@@ -37,6 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs([arguments.model])
     check_out(arguments.out, "score.json")
     from torch import nn
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from slmrec.cli.arguments import add_precision, count, positive
+from slmrec.cli.arguments import add_precision, check_inputs, count, positive
 from slmrec.errors import UserError
 
 EXAMPLES = """\
@@ -78,9 +78,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     folders = [_named(text) for text in arguments.models]
-    for name, folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"there is no model folder {folder}")
+    check_inputs([folder for _, folder in folders])
+    for name, _ in folders:
         if [other for other, _ in folders].count(name) > 1:
             raise UserError(f"two models are called '{name}'; give them names: NAME=FOLDER")
     api_key = arguments.api_key or os.environ.get("SLMREC_API_KEY") or None

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from slmrec.cli import flags
-from slmrec.cli.arguments import add_out, count
+from slmrec.cli.arguments import add_out, check_inputs, count
 from slmrec.cli.progress import watching
 from slmrec.files import read_json, write_text
 from slmrec.studies.names import STUDIES
@@ -59,6 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs(data=arguments.data)
     from slmrec.data import Dataset
     from slmrec.recipe import load_recipe
     from slmrec.studies.page import pages

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from slmrec.cli import flags, show
-from slmrec.cli.arguments import add_data, add_item_table, add_out, check_out, item_table, model_of_items
+from slmrec.cli.arguments import add_data, add_item_table, add_out, check_inputs, check_out, item_table, model_of_items
 from slmrec.cli.progress import watching
 
 KINDS = {
@@ -63,6 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs([getattr(arguments, "item_table", None)], [arguments.data])  # of an LLM alone
     kind, out = arguments.kind, arguments.out
     options: Any = flags.section(arguments, SECTION[kind]) if kind in SECTION else None
     check_out(out, "config.json")

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from slmrec.cli import flags
-from slmrec.cli.arguments import add_data, add_item_table, add_out, check_out, count, item_table, seed
+from slmrec.cli.arguments import add_data, add_item_table, add_out, check_inputs, check_out, count, item_table, seed
 from slmrec.cli.progress import watching
 from slmrec.cli.train import KINDS, SECTION
 
@@ -53,6 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    check_inputs([getattr(arguments, "item_table", None)], [arguments.data])  # of an LLM alone
     section = SECTION[arguments.kind]
     options: Any = flags.section(arguments, section)
     fixed = [name.removeprefix(f"{section}.") for name in flags.overrides(arguments)]

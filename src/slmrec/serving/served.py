@@ -271,7 +271,6 @@ class ServedBundle(Served):
 
     def __init__(self, name: str, bundle: Any) -> None:
         self.name, self.bundle = name, bundle
-        self.beside = bool(bundle.manifest["neighbours"])  # then it has scores of a history, not a vector alone
         self.kind, self.precision, self.max_length = bundle.kind, bundle.precision, bundle.max_length
         self.layers, self.parameters = bundle.manifest["layers"], bundle.manifest["parameters"]
         columns = bundle.catalogue.columns
@@ -282,21 +281,16 @@ class ServedBundle(Served):
         self.milliseconds = self.measure()
 
     def encode(self, histories: Sequence[np.ndarray]) -> np.ndarray:
-        return self.bundle.score(histories) if self.beside else self.bundle.encode(histories)
+        return self.bundle.encode(histories)
 
     def rank(
         self, encoded: np.ndarray, k: int, excluded: Sequence[np.ndarray] | None, allowed: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        from slmrec.runtime.ranking import best_of, top_k
+        from slmrec.runtime.ranking import top_k
 
-        k = min(k, len(self.ids))
-        if self.beside:
-            return best_of(encoded, k, excluded=excluded, allowed=allowed)
-        return top_k(encoded, self.table, k, excluded=excluded, allowed=allowed)
+        return top_k(encoded, self.table, min(k, len(self.ids)), excluded=excluded, allowed=allowed)
 
     def scores(self, encoded: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
-        if self.beside:
-            return encoded if columns is None else encoded[:, columns]
         return encoded @ (self.table if columns is None else self.table[columns]).T
 
     def likeness(self, columns: np.ndarray) -> np.ndarray:
@@ -307,6 +301,23 @@ class ServedBundle(Served):
     def similar(self, column: int, k: int) -> list[tuple[int, float]]:
         found = self.bundle.similar_items([self.ids[column]], k=k)[0]
         return [(self.place[str(one.item_id)], one.score) for one in found]
+
+
+class ServedCombination(ServedBundle):
+    """A bundle with neighbours beside its graph: histories are encoded to scores, (B, N), for a vector is not all."""
+
+    def encode(self, histories: Sequence[np.ndarray]) -> np.ndarray:
+        return self.bundle.score(histories)
+
+    def rank(
+        self, encoded: np.ndarray, k: int, excluded: Sequence[np.ndarray] | None, allowed: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from slmrec.runtime.ranking import best_of
+
+        return best_of(encoded, min(k, len(self.ids)), excluded=excluded, allowed=allowed)
+
+    def scores(self, encoded: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+        return encoded if columns is None else encoded[:, columns]
 
 
 def load_served(name: str, folder: Path, *, precision: str = "fp32", state_bytes: int = 2**28) -> Served:
@@ -324,7 +335,8 @@ def load_served(name: str, folder: Path, *, precision: str = "fp32", state_bytes
     if (folder / "manifest.json").is_file():
         from slmrec.runtime import Bundle
 
-        return ServedBundle(name, Bundle.load(folder))
+        bundle = Bundle.load(folder)
+        return (ServedCombination if bundle.manifest["neighbours"] else ServedBundle)(name, bundle)
     from slmrec.models import load
 
     model = load(folder)

@@ -155,7 +155,7 @@ def _layers(name: str, roles: Mapping[str, Any]) -> list[str]:
 def _comparisons(comparisons: list[Mapping[str, Any]], title: str) -> list[str]:
     lines = [
         f"{title}: the model's mean over its seeds less the baseline's, 95 % interval over users and seeds, Cohen's d "
-        "over users, p by Holm's correction.",
+        "over users, p of swapping the two for each user (Holm's correction); better or worse where both are sure.",
         "",
         "| model | against | seeds | difference | in % | interval | d | p | |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -201,11 +201,11 @@ def _strata(levels: Mapping[str, Any]) -> list[str]:
 
 
 def _plot(result: Mapping[str, Any], data: str) -> str:
-    """Quality along the study's axis; or each model's, and beside it, if known, against the time of one request."""
+    """Quality along the study's axis, if more than one place on it is taken; or each model's, and against its time."""
     models = result["data"][data]["models"]
     axis = {name: place for name, place in result["axis"].items() if name in models}
     with matplotlib.rc_context(_STYLE):
-        if axis:
+        if len(set(axis.values())) > 1:
             figure = Figure(figsize=(8, 4), layout="constrained")
             _along(figure.subplots(), models, axis, result["axis_title"])
         else:
@@ -271,7 +271,7 @@ def _along(axes: Axes, models: Mapping[str, Any], axis: Mapping[str, float], tit
             annotation_clip=False,
         )
     places = sorted(set(axis.values()))
-    if len(places) > 1 and places[0] > 0:
+    if places[0] > 0:
         axes.set_xscale("log")
         axes.set_xticks(_readable(places))
         axes.xaxis.set_major_formatter(ScalarFormatter())
