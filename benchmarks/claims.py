@@ -108,13 +108,14 @@ class Aim:
     """At least so much more NDCG@10."""
     rare: bool = False
     """On items with 0 to 5 training interactions alone."""
-    data: str = ""
-    """The data set that it is for; else all."""
+    data: tuple[str, ...] = ()
+    """The data sets that it is for; else all."""
 
 
 STUDENTS = ("LLM taught by all", "LLM taught by all, longer")
 TAUGHT = ("SASRec taught by classics", "SASRec taught by all")
 CLASSIC, MODERN = "SASRec + text", "eSASRec + text"
+AMAZON = ("amazon14-beauty", "amazon14-sports")
 BESIDE = (
     "Beside the aim, which is for one model: any with neighbours (`slmrec combine`) against the best classic models "
     "alone, with the same text"
@@ -140,10 +141,10 @@ AIMS = (
         "The best student, here a SASRec, against the best classic models alone, with the same text",
         _against(CLASSIC, TAUGHT) + _against(MODERN, TAUGHT),
         5,
-        data="ml-1m",
+        data=("ml-1m",),
     ),
-    Aim(BESIDE, AGAINST_ALONE, 12, data="amazon14-beauty"),
-    Aim(BESIDE, AGAINST_ALONE, 5, data="ml-1m"),
+    Aim(BESIDE, AGAINST_ALONE, 12, data=AMAZON),
+    Aim(BESIDE, AGAINST_ALONE, 5, data=("ml-1m",)),
     Aim("A SASRec by ids with neighbours against the same alone", (("SASRec, with neighbours", "SASRec"),), 0),
     Aim("A taught SASRec against the same alone, at the same cost", _against(CLASSIC, TAUGHT), 10),
     Aim("The LLM student against a SASRec of the same teachers", _against("SASRec taught by all", STUDENTS), 3),
@@ -165,7 +166,7 @@ AIMS = (
         tuple(pair for pair in AGAINST_ALONE if pair[1] == CLASSIC),
         20,
         rare=True,
-        data="amazon14-beauty",  # MovieLens has next to no such item
+        data=AMAZON,  # MovieLens has next to no such item
     ),
     Aim(
         "Users of whom three events are known, LLM student",
@@ -282,7 +283,7 @@ def _aims() -> list[str]:
         says = f"{aim.says} | {aim.percent:+} %"
         for name, data in (each for part in _parts("models") for each in part.items()):
             for found in data["comparisons_cold" if aim.rare else "comparisons"]:
-                if (found["model"], found["baseline"]) not in aim.pairs or aim.data not in ("", name):
+                if (found["model"], found["baseline"]) not in aim.pairs or (aim.data and name not in aim.data):
                     continue
                 if found["relative"] is None:  # the baseline found none of them: too few to tell anything
                     continue

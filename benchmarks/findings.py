@@ -45,9 +45,15 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     ),
     (
         "the same, with rules, item-kNN and text-kNN beside it",
-        {"amazon14-beauty": ("models-neighbours-text", f"{CLASSIC}, with neighbours")},
+        {
+            "amazon14-beauty": ("models-neighbours-text", f"{CLASSIC}, with neighbours"),
+            "amazon14-sports": ("models-neighbours-sports", f"{CLASSIC}, with neighbours"),
+        },
     ),
-    ("eSASRec, items by text, too", {"amazon14-beauty": ("models-longer", MODERN)}),
+    (
+        "eSASRec, items by text, too",
+        {"amazon14-beauty": ("models-neighbours-text", MODERN), "amazon14-sports": ("models-neighbours-sports", MODERN)},
+    ),
     (
         "SASRec, items by text, taught by three like it, rules and text-kNN",
         {
@@ -62,7 +68,7 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     (
         "the same, taught by the scores of an LLM and all of these teachers",
         {
-            "amazon14-beauty": ("models-longer", "LLM taught by all, longer"),
+            "amazon14-beauty": ("models-neighbours-text", "LLM taught by all, longer"),
             "amazon14-sports": ("models-sports", "LLM taught by all, longer"),
         },
     ),
