@@ -52,7 +52,10 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     ),
     (
         "eSASRec, items by text, too",
-        {"amazon14-beauty": ("models-neighbours-text", MODERN), "amazon14-sports": ("models-neighbours-sports", MODERN)},
+        {
+            "amazon14-beauty": ("models-neighbours-text", MODERN),
+            "amazon14-sports": ("models-neighbours-sports", MODERN),
+        },
     ),
     (
         "SASRec, items by text, taught by three like it, rules and text-kNN",
