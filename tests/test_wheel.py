@@ -96,13 +96,14 @@ def slmrec_version() -> str:
 
 def test_what_needs_more_says_what_to_install(bare, tmp_path):
     (tmp_path / "clicks.csv").write_text("user_id,item_id\n1,2\n")
+    (tmp_path / "model").mkdir()
     for line in ("run clicks.csv --out run", "train sasrec --help", "recommend model --history 1"):
         told = run(bare, "slmrec", *line.split(), cwd=tmp_path)
         assert (told.returncode, told.stdout) == (2, "")
         assert told.stderr.startswith("slmrec: working with data and models needs packages that are not installed (")
         assert told.stderr.endswith("; pip install 'slmrec[train]'\n")
         assert "torch" in told.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clicks.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clicks.csv", "model"]
 
 
 def test_python_says_so_too(bare):

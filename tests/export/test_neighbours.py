@@ -13,7 +13,7 @@ from slmrec.export import export_bundle
 from slmrec.models import Ensemble, ItemKNN, Popularity, SequentialRules, TextKNN
 from slmrec.runtime import Bundle
 from slmrec.runtime.neighbours import Neighbours
-from slmrec.serving.served import ServedBundle
+from slmrec.serving.served import ServedCombination
 
 from ..conftest import ASKED
 from .conftest import tiny
@@ -98,7 +98,7 @@ def test_items_that_come_later_are_read_and_have_no_neighbours(combined):
 
 
 def test_served_it_ranks_alike(bundle):
-    served = ServedBundle("b", bundle)
+    served = ServedCombination("b", bundle)
     histories = [np.array([3, 4, 5]), np.array([20])]
     for excluded, allowed in ((None, None), ([row - 1 for row in histories], np.array([7, 2, 19, 2]))):
         scores, columns = served.rank(served.encode(histories), 6, excluded, allowed)
