@@ -217,6 +217,11 @@ class TestDamage:
             ({"files": {}}, r"does not list encoder\.onnx"),
             ({"neighbours": [1]}, "'neighbours' holds 1; copy the bundle again"),
             ({"neighbours": [{"files": {}}]}, "'neighbours' holds {'files': {}}"),
+            ({"neighbours": [{"files": {}, "more": 1}]}, "'neighbours' holds {'files': {}, 'more': 1}"),
+            (
+                {"neighbours": [dict.fromkeys(("kind", "weight", "decay", "max_length"), 1) | {"files": {}}]},
+                "'neighbours' holds {'kind': 1",
+            ),
         ],
     )
     def test_manifests(self, facts, message, folder):

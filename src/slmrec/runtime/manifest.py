@@ -7,6 +7,7 @@ from typing import Any
 
 from slmrec.errors import UserError
 from slmrec.files import read_json, write_json
+from slmrec.runtime.neighbours import PARTS
 
 FORMAT, VERSION = "slmrec-bundle", 2
 MANIFEST, ITEMS, CATALOGUE, CARD = "manifest.json", "items.npy", "catalogue.json", "README.md"
@@ -59,7 +60,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest["precision"] not in PRECISIONS:
         raise UserError(f"{folder / MANIFEST} names the precision '{manifest['precision']}', which this slmrec lacks")
     for each in manifest["neighbours"]:
-        if not isinstance(each, dict) or each.keys() < _NEIGHBOURS or not isinstance(each["files"], dict):
+        whole = isinstance(each, dict) and each.keys() >= _NEIGHBOURS and isinstance(each["files"], dict)
+        if not whole or not each["files"].keys() >= set(PARTS):
             raise UserError(f"{folder / MANIFEST} is damaged: 'neighbours' holds {each!r}; copy the bundle again")
     beside = [name for each in manifest["neighbours"] for name in each["files"].values()]
     for name in (manifest["graph"], ITEMS, CATALOGUE, *beside):
