@@ -48,6 +48,22 @@ def test_similar_items_are_those_of_the_model(house, client):
     assert len(client.get("/items/005/similar?k=1000").json()["items"]) == 19
 
 
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("/items?q=new", "query.q"),
+        ("/items/005/similar?n=3", "query.n"),
+        ("/items/005/audience?k=3&modell=llm", "query.modell"),
+        ("/attributes?models=llm", "query.models"),
+    ],
+)
+def test_what_is_asked_by_an_unknown_name_is_refused_by_it(client, path, where):
+    response = client.get(path)
+    assert (response.status_code, error(response)) == (422, "malformed")
+    assert response.json()["error"]["where"] == where
+    assert "no such key" in response.json()["error"]["message"]
+
+
 def test_an_item_tells_all_that_is_known(client):
     assert client.get("/items/005").json() == {
         "item_id": "005",

@@ -70,11 +70,17 @@ def malformed(errors: Iterable[dict[str, Any]]) -> Problem:
     """The answer to a request that does not fit its schema; what was sent is not repeated."""
     errors = list(errors)
     first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if not _is_branch(part))
+    unknown = first["type"] == "extra_forbidden"
+    *around, last = first["loc"]
+    parts = [part for part in around if not _is_branch(part)]
+    if unknown or not _is_branch(last):  # a key that was made up may look like a branch
+        parts.append(last)
+    where = ".".join(map(str, parts))
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "json_invalid":
         return Problem(422, "malformed", "the body is no JSON", "body")
-    return Problem(422, "malformed", f"{where}: {first['msg']}{more}", where)
+    said = "there is no such key; /openapi.json tells what there is" if unknown else first["msg"]
+    return Problem(422, "malformed", f"{where}: {said}{more}", where)
 
 
 def _is_branch(part: Any) -> bool:

@@ -36,13 +36,13 @@ PathId = Annotated[_Text, BeforeValidator(_unescaped)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", max_length=64)]
 
 
-class Body(BaseModel):
+class _Sent(BaseModel):
     """What is sent."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class EventBody(Body):
+class EventBody(_Sent):
     """A user chose an item."""
 
     event_id: Id = Field(description="names the event among the user's; sent again, it is kept once")
@@ -52,7 +52,7 @@ class EventBody(Body):
     )
 
 
-class RecommendBody(Body):
+class RecommendBody(_Sent):
     """One list that is asked for, for a history or for a known user."""
 
     model: str | None = Field(None, max_length=64, description="a served model; the default where it is left out")
@@ -86,13 +86,13 @@ class RecommendBody(Body):
         return self
 
 
-class BatchBody(Body):
+class BatchBody(_Sent):
     """Several lists at once; one that cannot be given refuses all."""
 
     requests: list[RecommendBody] = Field(min_length=1, max_length=BATCH)
 
 
-class ExplainBody(Body):
+class ExplainBody(_Sent):
     """An item to be explained."""
 
     model: str | None = Field(None, max_length=64)
@@ -100,7 +100,7 @@ class ExplainBody(Body):
     item_id: Id
 
 
-class EventsBody(Body):
+class EventsBody(_Sent):
     """Events to be kept."""
 
     events: list[EventBody] = Field(min_length=1, max_length=EVENTS)
@@ -125,16 +125,41 @@ class ItemBody(BaseModel):
         return self
 
 
-class ItemsBody(Body):
+class ItemsBody(_Sent):
     """New items."""
 
     items: list[ItemBody] = Field(min_length=1, max_length=ITEMS)
 
 
-class ModelBody(Body):
+class ModelBody(_Sent):
     """A model to be served."""
 
     path: str = Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$", description="its folder, on the server")
+
+
+class ModelQuery(_Sent):
+    """Which model is asked."""
+
+    model: str | None = Field(None, max_length=64, description="a served model; the default where it is left out")
+
+
+class SimilarQuery(ModelQuery):
+    """How many items like one are asked for."""
+
+    k: int = Field(10, ge=1, le=K, description="items")
+
+
+class AudienceQuery(ModelQuery):
+    """How many users whom an item suits are asked for."""
+
+    k: int = Field(10, ge=1, le=100, description="users")
+
+
+class SearchQuery(_Sent):
+    """Words to find items by."""
+
+    query: str = Field("", max_length=200, description="words that an item's text holds, or its id")
+    limit: int = Field(20, ge=1, le=100, description="items; fewer come back where fewer are found")
 
 
 # -- answers ----------------------------------------------------------------------------------------------------

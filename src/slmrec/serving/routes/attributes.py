@@ -17,9 +17,9 @@ def routes(service: Service) -> APIRouter:
     router = APIRouter()
 
     @router.get("/attributes", responses=told(schema.AttributesAnswer, 422))
-    async def attributes(model: Annotated[str | None, Query(max_length=64)] = None) -> Response:
+    async def attributes(asked: Annotated[schema.ModelQuery, Query()]) -> Response:
         """What a model's items can be filtered by."""
-        served = service.fleet.view.model(model, "query.model")
+        served = service.fleet.view.model(asked.model, "query.model")
         return JSON({"attributes": await asyncio.to_thread(_choices, served)})
 
     return router

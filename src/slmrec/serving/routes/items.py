@@ -22,12 +22,10 @@ def routes(service: Service) -> APIRouter:
     fleet, store, worker = service.fleet, service.store, service.worker
 
     @router.get("/items", responses=told(schema.ItemsAnswer, 422))
-    async def search(
-        query: Annotated[str, Query(max_length=200)] = "", limit: Annotated[int, Query(ge=1, le=100)] = 20
-    ) -> Response:
+    async def search(asked: Annotated[schema.SearchQuery, Query()]) -> Response:
         """Items whose text holds every word of the query; those that begin with it first."""
         view = fleet.view
-        found = await asyncio.to_thread(view.shelf.search, query, limit, view.withdrawn)
+        found = await asyncio.to_thread(view.shelf.search, asked.query, asked.limit, view.withdrawn)
         return JSON({"items": [{"item_id": item.item_id, "text": item.text} for item in found]})
 
     @router.post("/items", responses=told(schema.AddedAnswer, *BODY))
@@ -62,23 +60,15 @@ def routes(service: Service) -> APIRouter:
         return JSON({"item_id": item_id, "withdrawn": True})
 
     @router.get("/items/{item_id}/similar", responses=told(schema.SimilarAnswer, 404, 422, *QUEUED))
-    async def similar(
-        item_id: schema.PathId,
-        k: Annotated[int, Query(ge=1, le=schema.K)] = 10,
-        model: Annotated[str | None, Query(max_length=64)] = None,
-    ) -> Response:
+    async def similar(item_id: schema.PathId, asked: Annotated[schema.SimilarQuery, Query()]) -> Response:
         """Items most like one, by the cosine of their vectors where the model has vectors."""
-        name = fleet.view.model(model, "query.model").name
-        return JSON(await worker.submit(lambda: most_like(fleet.view, name, item_id, k)))
+        name = fleet.view.model(asked.model, "query.model").name
+        return JSON(await worker.submit(lambda: most_like(fleet.view, name, item_id, asked.k)))
 
     @router.get("/items/{item_id}/audience", responses=told(schema.AudienceAnswer, 404, 422, *QUEUED))
-    async def suits(
-        item_id: schema.PathId,
-        k: Annotated[int, Query(ge=1, le=100)] = 10,
-        model: Annotated[str | None, Query(max_length=64)] = None,
-    ) -> Response:
+    async def suits(item_id: schema.PathId, asked: Annotated[schema.AudienceQuery, Query()]) -> Response:
         """Users in whose lists the item stands highest, among the 1,000 who were active last."""
-        served = fleet.view.model(model, "query.model")
+        served = fleet.view.model(asked.model, "query.model")
         name = served.name
         if item_id not in served.place:
             raise Problem(404, "unknown_item", f"model '{name}' does not know the item '{item_id}'", "path.item_id")
@@ -87,7 +77,7 @@ def routes(service: Service) -> APIRouter:
         for start in range(0, len(users), TOGETHER):
             found += await worker.submit(partial(_members, service, name, item_id, users[start : start + TOGETHER]))
         found.sort(key=lambda member: (member["rank"], -member["score"]))
-        return JSON({"model": name, "users": found[:k], "considered": len(users)})
+        return JSON({"model": name, "users": found[: asked.k], "considered": len(users)})
 
     return router
 
