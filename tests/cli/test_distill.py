@@ -43,6 +43,10 @@ def test_layers_blocks_and_weights_are_options(house, tmp_path, capsys):
         (["--out", "TEACHER"], "the teacher itself"),
         (["--start", "teacher-adapters", "--item-table", "SASREC"], "drop --item-table or the start"),
         (["--layers-by", "influence"], "take slmrec distill --start teacher"),
+        (["--temperature", "2"], "temperature is for students that follow scores"),
+        (["--teacher", "SASREC", "--form", "paper"], "drop --form, and the student follows its teachers' scores"),
+        (["--teacher", "SASREC", "--lambda1", "2"], "lambda1 is for students that follow states"),
+        (["--kind", "sasrec", "--blocks", "2"], "blocks is for students that follow states"),
     ],
 )
 def test_mistakes_end_before_training(more, sentence, house, tmp_path, capsys):
@@ -77,7 +81,8 @@ def test_other_classic_students_follow_an_ensemble(kind, house, tmp_path):
 def test_several_teachers_teach_either_kind_by_their_scores(house, tmp_path, capsys):
     teachers = ["--teacher", str(house.sasrec), str(house.teacher)]
     for kind, out in (("sasrec", tmp_path / "classic"), ("llm", tmp_path / "deep")):
-        assert main(words(house, out, *teachers, "--kind", kind, "--training.max-steps", "2")) == 0
+        more = ["--kind", kind, "--training.max-steps", "2", "--weigh-teachers", "true"]
+        assert main(words(house, out, *teachers, *more)) == 0
         assert load(out).kind == {"sasrec": "sasrec", "llm": "slmrec"}[kind]
         log = json.loads((out / "training.json").read_text())["log"]
         assert {"score_kl", "cross_entropy"} <= set(log[0])

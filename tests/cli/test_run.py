@@ -60,6 +60,7 @@ def test_its_models_answer(run, capsys):
     [
         (["--student.layers", "5"], "student.layers is 5, teacher.layers 4"),
         (["--distillation.blocks", "3"], "the teacher has 4 layers and 3 blocks were asked for"),
+        (["--distillation.temperature", "2"], "distillation.temperature is for students that follow scores"),
         (["--teacher.layers", "9", "--distillation.blocks", "1"], "has 4 layers, but 9 were asked for"),
         (["--teacher.backbone", "no/such/decoder"], "backbone 'no/such/decoder' cannot be loaded"),
         (["--recipe", "defualt"], "there is no recipe 'defualt'"),

@@ -3,7 +3,7 @@
 import argparse
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,27 @@ def check_inputs(models: Sequence[Path | None] = (), data: Sequence[Path | None]
     for folder in data:
         if folder is not None and not folder.is_dir():
             raise UserError(f"there is no data folder at {folder}; make one with `slmrec data prepare`")
+
+
+def check_form(given: Collection[str], form: str) -> None:
+    """Refuse options of distillation that play no part in the form that it takes.
+
+    Args:
+        given: dotted names of the keys that the command line sets.
+        form: of distillation.
+
+    Raises:
+        UserError: as it says.
+    """
+    from slmrec.training.options.distillation import BY_SCORES, BY_STATES
+
+    for name in BY_STATES if form == "scores" else BY_SCORES:
+        if f"distillation.{name}" in given:
+            followed, instead = ("states", "") if form == "scores" else ("scores", ", or take form 'scores'")
+            raise UserError(
+                f"distillation.{name} is for students that follow {followed}, but this one's form is '{form}'; "
+                f"drop it{instead}"
+            )
 
 
 def check_out(out: Path, marker: str) -> None:

@@ -13,6 +13,7 @@ from slmrec.cli.arguments import (
     add_item_table,
     add_out,
     check_catalogue,
+    check_form,
     check_inputs,
     check_out,
     count,
@@ -87,8 +88,9 @@ def _section(kind: str) -> str:
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     check_inputs([*arguments.teacher, arguments.item_table], [arguments.data])
-    student = flags.section(arguments, _section(arguments.kind))
-    distillation, out = flags.section(arguments, "distillation"), arguments.out
+    out, student = arguments.out, flags.section(arguments, _section(arguments.kind))
+    several = len(arguments.teacher) > 1 or arguments.kind != "llm"  # and where one teacher is no llm, as seen below
+    distillation = flags.section(arguments, "distillation", **({"form": "scores"} if several else {}))
     if out.resolve() in [folder.resolve() for folder in arguments.teacher]:
         raise UserError(f"--out is {out}, the teacher itself; choose another path")
     if arguments.item_table and distillation.start != "pretrained":
@@ -118,8 +120,15 @@ def run(arguments: argparse.Namespace) -> None:
     data = Dataset.load(arguments.data)
     for teacher, folder in zip(teachers, arguments.teacher, strict=True):
         check_catalogue(teacher, folder, data)
-    if len(teachers) > 1 or teachers[0].kind != "slmrec" or arguments.kind != "llm":
+    if several or teachers[0].kind != "slmrec":
+        asked = flags.overrides(arguments).get("distillation.form", "scores")
+        if asked != "scores":
+            raise UserError(
+                f"form '{asked}' has the states of an llm student follow those of one llm teacher, and these are not; "
+                "drop --form, and the student follows its teachers' scores"
+            )
         distillation = replace(distillation, form="scores")
+    check_form(flags.overrides(arguments), distillation.form)
     by_scores = distillation.form == "scores"
     deep = next((teacher for teacher in teachers if isinstance(teacher, SLMRec)), None)
     table = item_table(arguments.item_table, data)

@@ -84,8 +84,8 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(arguments).items() if "." in name}
 
 
-def section(arguments: argparse.Namespace, name: str) -> Any:
-    """One section of the chosen recipe with what the command line sets in it.
+def section(arguments: argparse.Namespace, name: str, **otherwise: Any) -> Any:
+    """One section of the chosen recipe with what the command line sets in it; where it does not, with ``otherwise``.
 
     Raises:
         UserError: no such recipe, or values that contradict each other.
@@ -95,7 +95,7 @@ def section(arguments: argparse.Namespace, name: str) -> Any:
     values = {
         key.removeprefix(f"{name}."): value for key, value in overrides(arguments).items() if key.startswith(f"{name}.")
     }
-    return override(getattr(load_recipe(arguments.recipe), name), values)
+    return override(getattr(load_recipe(arguments.recipe), name), otherwise | values)
 
 
 def keys(cls: type, prefix: str = "") -> Iterator[Key]:

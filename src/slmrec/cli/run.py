@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from slmrec.cli import flags, show
-from slmrec.cli.arguments import add_out, add_source, check_out
+from slmrec.cli.arguments import add_out, add_source, check_form, check_out
 from slmrec.cli.parser import Parser
 from slmrec.cli.progress import watching
 from slmrec.files import read_json
@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     from slmrec.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, flags.overrides(arguments))
+    check_form(flags.overrides(arguments), recipe.distillation.form)
     check_out(arguments.out, "run.json")
     from slmrec import pipeline
 

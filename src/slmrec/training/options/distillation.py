@@ -5,6 +5,21 @@ from typing import Literal
 
 from slmrec.errors import UserError
 
+BY_STATES = ("blocks", "lambda1", "lambda2", "lambda3", "contrastive", "relational", "online")
+"""Fields of `DistillationOptions` that play a part only where states are followed, with form "paper" or "published"."""
+BY_SCORES = (
+    "cross_entropy",
+    "temperature",
+    "weigh_teachers",
+    "candidates",
+    "top_items",
+    "own_items",
+    "rank_decay",
+    "consistency",
+    "augmented",
+)
+"""Those that play one only with form "scores"."""
+
 
 @dataclass(frozen=True)
 class EnsembleOptions:
