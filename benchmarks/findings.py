@@ -41,7 +41,7 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     ),
     (
         "SASRec, items by text, too",
-        {"amazon14-beauty": ("models", CLASSIC), "amazon14-sports": ("models-sports", CLASSIC)},
+        {"amazon14-beauty": ("models", CLASSIC), "amazon14-sports": ("models-neighbours-sports", CLASSIC)},
     ),
     (
         "the same, with rules, item-kNN and text-kNN beside it",
@@ -72,7 +72,7 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         "the same, taught by the scores of an LLM and all of these teachers",
         {
             "amazon14-beauty": ("models-neighbours-text", "LLM taught by all, longer"),
-            "amazon14-sports": ("models-sports", "LLM taught by all, longer"),
+            "amazon14-sports": ("models-neighbours-sports", "LLM taught by all, longer"),
         },
     ),
 )
