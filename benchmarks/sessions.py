@@ -3,10 +3,10 @@ all items, seen ones not masked, HR@20 (their P@20) and MRR@20.
 
     python benchmarks/sessions.py SOURCE [--kind sasrec] [--work FOLDER] [--result FILE] [--KIND.KEY VALUE …]
 
-Several kinds, as sasrec+sequential_rules, are tested together, all alike.
+Several kinds, as sasrec+sequential_rules, are tested together.
 The source has train and test sessions alone; preparation holds the last of the training sessions out for validation.
-They tell how many epochs are best, and the model that is tested is then trained on them too, for so many. What trains
-nothing counts them all at once.
+They tell how many epochs are best and how much each of several models counts. What is tested has then been trained on
+them too, for so many epochs.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from slmrec.files import write_json
 from slmrec.models import Ensemble, Recommender, load
 from slmrec.provenance import provenance
 from slmrec.recipe import load_recipe
+from slmrec.training.ensemble_weights import ensemble_weights
 from slmrec.training.options import ClassicOptions, NeighboursOptions
 from slmrec.training.train import train
 
@@ -51,11 +52,15 @@ def main() -> None:
     keys = [key.removeprefix("--").replace("-", "_") for key in rest[::2]]
     recipe = load_recipe("default", dict(zip(keys, rest[1::2], strict=True)))
     data = prepare_source(arguments.source, preparation=replace(recipe.preparation, min_length=2))
-    models, told = [], {}
-    for kind in arguments.kind.split("+"):
-        model, told[kind] = final(data, getattr(recipe, kind), arguments.work)
-        models.append(model)
-    model = models[0] if len(models) == 1 else Ensemble.of(models)
+    kinds = {kind: getattr(recipe, kind) for kind in arguments.kind.split("+")}
+    found_by = {kind: made(data, options, arguments.work) for kind, options in kinds.items()}
+    weights = ensemble_weights([model for model, _ in found_by.values()], data)
+    told, finals = {}, []
+    for (kind, options), weight, (_, training) in zip(kinds.items(), weights, found_by.values(), strict=True):
+        model, _ = made(everything(data), for_best_epochs(options, training), arguments.work)
+        finals.append(model)
+        told[kind] = {"options": asdict(options), "weight": weight} | validated(training)
+    model = finals[0] if len(finals) == 1 else Ensemble.of(finals, weights)
     evaluation = evaluate(model, data, "test", seen="kept")
     found = json.loads(arguments.result.read_text()) if arguments.result.exists() else {"published": PUBLISHED}
     found[arguments.kind] = {
@@ -69,28 +74,27 @@ def main() -> None:
     print(arguments.kind, {key: found[arguments.kind][key] for key in ("cases", "HR@20", "MRR@20")})
 
 
-def final(data: Dataset, options: ClassicOptions | NeighboursOptions, work: Path) -> tuple[Recommender, dict[str, Any]]:
-    """A model of all training sessions, and how it came to be."""
-    told: dict[str, Any] = {"options": asdict(options)}
-    kind = type(options).__name__
-    final = trained.folder(work, f"{kind}-final", options)
-    if not isinstance(options, NeighboursOptions):
-        options, found = searched(data, options, trained.folder(work, f"{kind}-searched", options))
-        told |= found
-    made = trained.is_made(final)
-    return load(final) if made else train(everything(data), options, final, None, trained.tell), told
+def made(data: Dataset, options: ClassicOptions | NeighboursOptions, work: Path) -> tuple[Recommender, dict[str, Any]]:
+    """A model, and how its training went."""
+    folder = trained.folder(work, f"{data.name}-{type(options).__name__}", options)
+    model = load(folder) if trained.is_made(folder) else train(data, options, folder, None, trained.tell)
+    return model, json.loads((folder / "training.json").read_text())
 
 
-def searched(data: Dataset, options: ClassicOptions, folder: Path) -> tuple[ClassicOptions, dict[str, Any]]:
-    """Options with the epochs that are best on validation, and how they were found."""
-    if not trained.is_made(folder):
-        train(data, options, folder, progress=trained.tell)
-    training = json.loads((folder / "training.json").read_text())
+def for_best_epochs(
+    options: ClassicOptions | NeighboursOptions, training: dict[str, Any]
+) -> ClassicOptions | NeighboursOptions:
+    """Options with the epochs that were best on validation; of what trains nothing, the same."""
+    if isinstance(options, NeighboursOptions):
+        return options
     epochs = round(training["best_epoch"])
-    told = {"valid_NDCG@10": [row["valid_NDCG@10"] for row in training["log"] if "valid_NDCG@10" in row]}
-    print(f"\nbest after {epochs} epochs")
-    fixed = replace(options, training=replace(options.training, epochs=epochs, patience=0))
-    return fixed, told | {"seconds": training["seconds"]}
+    return replace(options, training=replace(options.training, epochs=epochs, patience=0))
+
+
+def validated(training: dict[str, Any]) -> dict[str, Any]:
+    """What validation said after each epoch, and what the training took."""
+    values = [row["valid_NDCG@10"] for row in training["log"] if "valid_NDCG@10" in row]
+    return {"valid_NDCG@10": values, "seconds": training["seconds"]}
 
 
 def everything(data: Dataset) -> Dataset:
