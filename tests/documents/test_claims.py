@@ -71,4 +71,15 @@ def test_an_aim_is_told_of_its_own_data_and_where_there_is_something_to_tell(tmp
     monkeypatch.setattr(claims, "STUDIES", tmp_path)
     rows = [line.split(" | ") for line in claims._aims() if "SASRec taught by classics" in line]
     told = [(row[1], row[4], row[-1].removesuffix(" |")) for row in rows]
-    assert told == [("+5 %", "ml-1m", "yes"), ("+10 %", "ml-1m", "no"), ("", "beauty", "no")]
+    assert told == [("+5 %", "ml-1m", "yes"), ("+10 %", "beauty", "no"), ("", "ml-1m", "no")]
+
+
+def test_of_two_studies_the_one_with_more_seeds_tells(tmp_path, monkeypatch):
+    pair = {"model": "SASRec taught by classics", "baseline": "SASRec + text"}
+    for study, seeds, relative in (("models-a", [3, 2], 0.08), ("models-b", [3, 3], 0.11), ("models-c", [9, 1], 0.2)):
+        comparison = found(relative, 0.001, 0.02, 0.01) | pair | {"seeds": seeds}
+        data = {"comparisons": [comparison], "comparisons_cold": []}
+        (tmp_path / f"{study}.json").write_text(json.dumps({"data": {"beauty": data}}))
+    monkeypatch.setattr(claims, "STUDIES", tmp_path)
+    (row,) = (line for line in claims._aims() if "SASRec taught by classics" in line)
+    assert "+11.0 %" in row and "3 and 3" in row
