@@ -122,9 +122,11 @@ def test_items_known_by_their_text_and_new_ones(kind, cycle, tmp_path):
     frame.write_parquet(tmp_path / "vectors.parquet")
     training = TrainingOptions(epochs=2, batch_size=16)
     source = str(tmp_path / "vectors.parquet")
-    train_classic(cycle, options(kind, item_text=source, id_dropout=0.3, training=training), tmp_path / "m")
+    dropout = {"id_dropout": 0.3, "item_dropout": 0.1}
+    train_classic(cycle, options(kind, item_text=source, training=training, **dropout), tmp_path / "m")
     model = load(tmp_path / "m")
     assert model.config.id_dropout == 0.3
+    assert model.items.dropout.p == 0.1
     projection = model.items.projection.weight
     assert projection.abs().sum() > 0
     before = model.score([np.array([4, 5])])
@@ -269,6 +271,7 @@ class TestBERT4Rec:
         (BERT4RecOptions, {"last_share": 1.5}, r"last_share is 1\.5, but"),
         (ESASRecOptions, {"num_heads": 3}, "hidden_size 128 is not a multiple of num_heads 3"),
         (GRU4RecOptions, {"dropout": 1.0}, r"dropout is 1\.0, but must be at least 0 and below 1"),
+        (GRU4RecOptions, {"item_dropout": -0.1}, r"item_dropout is -0\.1, but must be at least 0 and below 1"),
         (GRU4RecOptions, {"id_dropout": 0.1}, r"id_dropout is 0\.1, but items have no text"),
         (GRU4RecOptions, {"hidden_size": 0}, "hidden_size is 0, but must be at least 1"),
     ],

@@ -54,6 +54,23 @@ def test_id_dropout_leaves_text_alone_in_training(table):
     assert 0.35 < dropped[:, 1].float().mean() < 0.65
 
 
+@pytest.mark.parametrize("shape", [{}, {"text_dim": 4}, {"rank": 2}])
+def test_dropout_leaves_numbers_out_in_training_where_items_are_read_and_scored_with(shape):
+    torch.manual_seed(0)
+    table = ItemTable(5, 3, dropout=0.25, **shape).eval()
+    rows = torch.arange(6)
+    whole = table.table()
+    torch.testing.assert_close(table(rows), whole)
+    table.train()
+    for vectors in (
+        torch.stack([table(rows) for _ in range(400)]),
+        torch.stack([table.table() for _ in range(400)]),
+    ):
+        left_out = vectors == 0
+        torch.testing.assert_close(vectors, torch.where(left_out, 0, whole / 0.75))
+        assert ((left_out[:, 1:].float().mean(0) - 0.25).abs() < 0.1).all()
+
+
 @pytest.fixture
 def vectors(tmp_path) -> str:
     """Text that says where on the ring an item stands."""

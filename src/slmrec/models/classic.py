@@ -14,6 +14,8 @@ class ClassicConfig(RecommenderConfig):
     """D, width of item vectors and states."""
     dropout: float = 0.3
     """Rate of dropout."""
+    item_dropout: float = 0.0
+    """Rate of dropout on item vectors."""
     initializer_range: float = 0.02
     """Standard deviation of initial weights."""
 
@@ -32,6 +34,7 @@ class Classic(DotProductRecommender):
             config.id_dropout,
             config.text_source,
             config.item_rank,
+            config.item_dropout,
         )
         self.dropout = nn.Dropout(config.dropout)
 

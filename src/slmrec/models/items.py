@@ -7,6 +7,8 @@ projection; m_i: 1, or 0 for an item that training never saw, whose id says noth
 in training (id dropout), so that text alone learns to carry an item. How much text contributes is learned in the size
 of W.
 
+In training a share of v_i's numbers can be left out (`dropout`), where items are read as where they are scored with.
+
 With a rank r below d the ids' own vectors are products, e_i = B a_i with a_i of r numbers: N r + r d and not N d.
 """
 
@@ -33,6 +35,7 @@ class ItemTable(nn.Embedding):
         id_dropout: share of rows whose id part is left out in training; only with text.
         text_source: what the text vectors came from, so that new items can get theirs (`slmrec.models.text`).
         rank: r; 0 for vectors that are no products.
+        dropout: rate of dropout on the vectors, those read and those scored with; each draws its own.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class ItemTable(nn.Embedding):
         id_dropout: float = 0.0,
         text_source: str = "",
         rank: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__(num_items + 1, rank or dim, padding_idx=PADDING)
         self.embedding_dim, self.rank = dim, rank
         self.basis = nn.Linear(rank, dim, bias=False) if rank else None
         self.id_dropout, self.text_source = id_dropout, text_source
+        self.dropout = nn.Dropout(dropout)
         self.text: nn.Parameter | None = None
         if text_dim:
             self.text = nn.Parameter(torch.zeros(num_items + 1, text_dim), requires_grad=False)
@@ -68,14 +73,14 @@ class ItemTable(nn.Embedding):
     def forward(self, input: Tensor) -> Tensor:
         """(…) int item indices to (…, d)."""
         own = self._own(F.embedding(input, self.weight, self.padding_idx))
-        if self.text is None:
-            return own
-        return own * self._mask(F.embedding(input, self.known)) + self.projection(F.embedding(input, self.text))
+        if self.text is not None:
+            own = own * self._mask(F.embedding(input, self.known)) + self.projection(F.embedding(input, self.text))
+        return self.dropout(own)
 
     def table(self) -> Tensor:
         """(N + 1, d): all of it; computed once for as long as no weight changes where no gradient is asked for."""
         if self.text is None and self.basis is None:
-            return self.weight
+            return self.dropout(self.weight)
         if torch.is_grad_enabled() or self.training:
             return self._table()
         weights = stamp(self.parameters())
@@ -109,7 +114,13 @@ class ItemTable(nn.Embedding):
         assert self.text is not None
         old, new = self.num_embeddings - 1, len(text)
         table = ItemTable(
-            old + new, self.embedding_dim, self.text.shape[1], self.id_dropout, self.text_source, self.rank
+            old + new,
+            self.embedding_dim,
+            self.text.shape[1],
+            self.id_dropout,
+            self.text_source,
+            self.rank,
+            self.dropout.p,
         )
         state = table.state_dict()
         for name, values in self.state_dict().items():
@@ -151,7 +162,9 @@ class ItemTable(nn.Embedding):
 
     def _table(self) -> Tensor:
         own = self._own(self.weight)
-        return own if self.text is None else own * self._mask(self.known) + self.projection(self.text)
+        if self.text is not None:
+            own = own * self._mask(self.known) + self.projection(self.text)
+        return self.dropout(own)
 
     def _mask(self, known: Tensor) -> Tensor:
         if not (self.training and self.id_dropout):

@@ -19,6 +19,9 @@ class ClassicOptions:
     """Width of item vectors and states."""
     dropout: float = 0.5
     """Rate of dropout on inputs and inside."""
+    item_dropout: float = 0.0
+    """Rate of dropout on item vectors, those read and those scored with: slower to learn, and less is learnt by heart
+    where items are many and histories short."""
     max_length: int = 50
     """Most recent items of a history that are read."""
     item_text: str = ""
@@ -32,7 +35,7 @@ class ClassicOptions:
     def __post_init__(self) -> None:
         if self.id_dropout and not self.item_text:
             raise UserError(f"id_dropout is {self.id_dropout}, but items have no text to do without ids; set item_text")
-        for name in ("dropout", "id_dropout"):
+        for name in ("dropout", "item_dropout", "id_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, but must be at least 0 and below 1")
         for name in ("hidden_size", "max_length"):
