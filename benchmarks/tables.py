@@ -83,8 +83,11 @@ def sasrec_table(result: dict[str, Any]) -> list[str]:
         hits = sum(seed["test"]["HR@10"] for seed in seeds) / len(seeds)
         seconds = sum(seed["seconds"] for seed in seeds) / len(seeds)
         shape, training = seeds[0]["options"], seeds[0]["options"]["training"]
-        heads = shape["num_heads"]
-        model = f"{shape['hidden_size']} wide, {heads} head{'s' * (heads > 1)}, dropout {shape['dropout']}, "
+        blocks, heads = shape["num_blocks"], shape["num_heads"]
+        model = f"{shape['hidden_size']} wide, {blocks} block{'s' * (blocks > 1)}, {heads} head{'s' * (heads > 1)}, "
+        model += f"dropout {shape['dropout']}, "
+        if rate := shape.get("item_dropout"):  # results from before there was one do not tell
+            model += f"of item vectors {rate}, "
         model += f"{shape['max_length']} items, batch {training['batch_size']}, patience {training['patience']}"
         cells = [name, model, str(len(seeds)), f"{entry['NDCG@10']['mean']:.4f}{spread}", f"{hits:.4f}"]
         lines.append("| " + " | ".join([*cells, f"{entry['published_NDCG@10']}", f"{seconds:,.0f}"]) + " |")
@@ -149,7 +152,7 @@ def results_page() -> str:
             lines += [f"## {title}", "", *run_table(result), "", *loss_table(result), ""]
     if result := read("sasrec"):
         lines += ["## SASRec on published splits", "", *sasrec_table(result), ""]
-        lines += ["Full ranking, seen items masked, full softmax, 2 blocks. `python benchmarks/sasrec.py`.", ""]
+        lines += ["Full ranking, seen items masked, full softmax. `python benchmarks/sasrec.py SOURCE`.", ""]
     if result := read("sessions"):
         lines += ["## YooChoose 1/64, by the session papers' protocol", "", *sessions_table(result), ""]
         lines += [
