@@ -42,7 +42,7 @@ def search(data: Dataset, out, trials: int, monitor: Told | None = None, **more)
 def test_the_first_trial_is_what_was_given_and_the_best_is_kept(cycle, tmp_path):
     told = Told()
     found = search(cycle, tmp_path, 3, told)
-    assert told.stages[0] == "1/3 hidden_size 64, dropout 0.2, training.learning_rate 0.001"
+    assert told.stages[0] == "1/3 hidden_size 64, dropout 0.2, item_dropout 0, training.learning_rate 0.001"
     assert len(found) == 3
     assert [trial["valid_NDCG@10"] for trial in found] == sorted((t["valid_NDCG@10"] for t in found), reverse=True)
     assert len({json.dumps(trial["values"]) for trial in found}) == 3

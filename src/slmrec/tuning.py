@@ -47,6 +47,7 @@ Choice = tuple[int | float, ...]
 _CLASSIC: dict[str, Range | Choice] = {
     "hidden_size": (64, 128, 256),
     "dropout": Range(0.1, 0.7),
+    "item_dropout": Range(0.0, 0.4),
     "training.learning_rate": Range(3e-4, 3e-3, log=True),
     "training.batch_size": (64, 128, 256),
     "training.weight_decay": (0.0, 0.01, 0.1),
