@@ -81,6 +81,8 @@ def sentences(name: str) -> list[str]:
             new=new,
             short=short,
             sasrec=claims.result_of("sasrec"),
+            regularised=claims.result_of("sasrec-regularised"),
+            count=count,
             rate=claims.users_per_second(),
             run=claims.result_of("run-ml-100k"),
             ALL=claims.ALL,
@@ -111,6 +113,11 @@ def new(study: str) -> int:
     """How many test targets of a study's data set never occur in training."""
     (number,) = {model["cold_targets"] for model in _found(study)["models"].values()}
     return int(number)
+
+
+def count(entry: dict[str, Any]) -> str:
+    """How many seeds a result of benchmarks/sasrec.py has."""
+    return _seeds([len(entry["seeds"])])
 
 
 def short(value: float) -> str:
