@@ -158,7 +158,8 @@ def results_page() -> str:
         lines += ["## YooChoose 1/64, by the session papers' protocol", "", *sessions_table(result), ""]
         lines += [
             "Every prefix of every test session (55,898), all items, seen ones not masked, in percent; one seed; "
-            "published figures as SR-GNN's paper prints them, SGNN-HN's by its own. "
+            "published figures as SR-GNN's paper prints them, SGNN-HN's by its own. Several of ours together count as "
+            "validation would have it; options and weights are in the JSON. "
             "`python benchmarks/sessions.py SOURCE --kind KIND`.",
             "",
         ]
