@@ -71,6 +71,8 @@ class SLMRecConfig(RecommenderConfig):
     """Whether items are read by their titles' words too, see `slmrec.models.titles`."""
     dropout: float = 0.0
     """Rate of dropout on what enters for items."""
+    item_dropout: float = 0.0
+    """Rate of dropout on item vectors."""
     lora: dict[str, Any] | None = None
     """peft's LoraConfig while LoRA is not merged."""
 
@@ -104,6 +106,7 @@ class SLMRec(DotProductRecommender):
             config.id_dropout,
             config.text_source,
             config.item_rank,
+            config.item_dropout,
         )
         self.titles = Titles(config.num_items, width) if config.item_titles else None
         self.input_adapter = nn.Linear(config.item_dim, width)

@@ -99,6 +99,7 @@ def build_from(teacher: SLMRec, data: Dataset, options: LLMOptions) -> SLMRec:
         kept = unit_importance(model, data).best(options.neurons or own.neurons, options.head_groups or own.groups)
         model = model.with_width(*kept)
     model.config.dropout = model.dropout.p = options.dropout
+    model.config.item_dropout = model.items.dropout.p = options.item_dropout
     if options.lora:
         model.config.lora = options.lora
         peft.inject_adapter_in_model(peft.LoraConfig(**options.lora), model.backbone)
@@ -139,6 +140,7 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
         prompt_after=options.prompt_after,
         max_length=options.max_length,
         dropout=options.dropout,
+        item_dropout=options.item_dropout,
         lora=options.lora,
     )
     model = SLMRec.from_backbone(pretrained, items, config)

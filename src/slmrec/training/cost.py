@@ -138,6 +138,7 @@ def _build(data: Dataset, options: LLMOptions, config: PretrainedConfig, layers:
             prompt_lengths=prompts,
             max_length=options.max_length,
             dropout=options.dropout,
+            item_dropout=options.item_dropout,
             lora=options.lora,
         )
     )

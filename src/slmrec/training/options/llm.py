@@ -17,6 +17,8 @@ class StudentOptions:
     """Train the item table, or leave it as the classic model made it (the paper does)."""
     dropout: float = 0.0
     """Rate of dropout on the projected item vectors."""
+    item_dropout: float = 0.0
+    """Rate of dropout on item vectors, those read and those scored with, as a classic model's."""
     lora_rank: int = 0
     """Rank of LoRA on a frozen backbone; 0 trains all weights of the kept layers."""
     lora_alpha: float = 16.0
@@ -42,6 +44,9 @@ class StudentOptions:
     def __post_init__(self) -> None:
         if self.layers < 1:
             raise UserError(f"layers is {self.layers}, but at least 1 must be kept")
+        for name in ("dropout", "item_dropout", "lora_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 0 and below 1")
         for name in ("neurons", "head_groups"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but cannot be negative; 0 keeps all")
