@@ -91,8 +91,8 @@ class Recipe:
         block_ends(self.student.layers, self.distillation.blocks, "student")
 
     def taught_sasrec(self) -> SASRecOptions:
-        """The classic model as a student of scores."""
-        return replace(self.sasrec, dropout=self.ensemble.taught_dropout)
+        """The classic model as a student of scores, with less to keep it from learning by heart."""
+        return replace(self.sasrec, dropout=self.ensemble.taught_dropout, item_dropout=0.0)
 
     def _check_lengths(self) -> None:
         """Whoever teaches by scores must read as much as the students do, a SASRec and an LLM."""

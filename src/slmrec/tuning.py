@@ -68,6 +68,7 @@ SPACES: dict[str, dict[str, Range | Choice]] = {
     "esasrec": _TRANSFORMER,
     "teacher": {
         "dropout": Range(0.0, 0.4),
+        "item_dropout": Range(0.0, 0.4),
         "training.epochs": (1, 2, 3, 4),
         "training.learning_rate": Range(2e-4, 4e-3, log=True),
         "training.backbone_learning_rate": Range(3e-5, 6e-4, log=True),

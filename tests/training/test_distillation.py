@@ -14,7 +14,7 @@ from slmrec.evaluation import evaluate, layer_roles, unit_importance
 from slmrec.losses import contrastive_loss, relational_loss, slmrec_objective
 from slmrec.models import SLMRec, load
 from slmrec.models.items import ItemTable
-from slmrec.training.build import build_llm, student_shape
+from slmrec.training.build import build_from, build_llm, student_shape
 from slmrec.training.distillation import Distillation, OnlineDistillation
 from slmrec.training.kept import Kept, keeping_pays
 from slmrec.training.modules import NextItem
@@ -285,6 +285,21 @@ def test_a_student_keeps_the_layers_that_do_most(cycle, teacher, by, tmp_path):
     assert student.config.kept_layers == (wanted if wanted != [0, 1] else None)
     history = [np.array([1, 2, 3])]
     torch.testing.assert_close(load(tmp_path / "s").score(history), teacher.with_layers(wanted).score(history))
+
+
+def test_an_llm_has_its_own_dropout_on_item_vectors_and_so_has_what_is_cut_from_it(cycle, llama, tmp_path):
+    training = TrainingOptions(epochs=1, batch_size=16)
+    shape = LLMOptions(backbone=str(llama), layers=2, max_length=8, item_dropout=0.25, training=training)
+    classic = ItemTable(20, 400, dropout=0.9)
+    teacher = train_llm(cycle, shape, tmp_path / "teacher", classic)
+    assert load(tmp_path / "teacher").config.item_dropout == 0.25
+    cut = build_from(teacher, cycle, student_shape(teacher, StudentOptions(layers=1, item_dropout=0.5)))
+    for model, rate in ((teacher, 0.25), (cut, 0.5)):
+        whole = model.train().items.table()[1:]
+        assert (whole == 0).float().mean() == pytest.approx(rate, abs=0.03)
+        assert (model.eval().items.table()[1:] != 0).all()
+    with pytest.raises(UserError, match=r"item_dropout is 1\.0, but must be at least 0 and below 1"):
+        StudentOptions(item_dropout=1.0)
 
 
 def test_what_was_cut_heals(cycle, teacher, tmp_path):

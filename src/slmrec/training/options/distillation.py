@@ -38,7 +38,8 @@ class EnsembleOptions:
     text_knn: bool = False
     """Text-kNN is among them, where SASRec knows items by text, too; it compares the same vectors."""
     taught_dropout: float = 0.3
-    """Dropout of the SASRec that is taught: scores are a softer aim than the next item, so less is learnt by heart."""
+    """Dropout of the SASRec that is taught: scores are a softer aim than the next item, so less is learnt by heart. Of
+    its item vectors nothing is left out."""
 
     @property
     def untrained(self) -> list[str]:
