@@ -1,5 +1,7 @@
 """What a recipe makes of the little that it is told."""
 
+from dataclasses import replace
+
 import pytest
 
 from slmrec.errors import UserError
@@ -24,3 +26,10 @@ def test_what_contradicts_itself_names_its_section():
         load_recipe("default", {"esasrec.hidden_size": 30})
     with pytest.raises(UserError, match=r"caser\.training: batch_size is 0"):
         load_recipe("default", {"caser.training.batch_size": 0})
+
+
+def test_a_taught_sasrec_has_its_own_dropout_and_otherwise_the_classic_models_options():
+    recipe = load_recipe("taught", {"sasrec.item_dropout": "0.3", "sasrec.num_blocks": "1"})
+    taught = recipe.taught_sasrec()
+    assert (taught.dropout, taught.item_dropout) == (recipe.ensemble.taught_dropout, 0.0)
+    assert replace(taught, dropout=recipe.sasrec.dropout, item_dropout=0.3) == recipe.sasrec
