@@ -88,6 +88,7 @@ def study(recipe: Recipe) -> Study:
         "LLM + text",
         "SASRec taught by classics",
         "SASRec taught by all",
+        "LLM taught by classics",
         "LLM taught by all",
         "LLM taught by all, longer",
     )

@@ -1,6 +1,7 @@
 """A study's page: tables and plots of its JSON, as Markdown and SVG that are the same for the same numbers."""
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -322,10 +323,20 @@ def _frontier(axes: Axes, models: Mapping[str, Any]) -> None:
         if not named or level > named[-1][0]:
             named.append((level, name))
     axes.margins(x=0.3, y=0.15)
+    middle = math.sqrt(min(timed.values()) * max(timed.values()))  # of the logarithmic axis
     low, high = axes.get_ylim()
     for (_, name), height in zip(named, apart(named, 0.06 * (high - low), high), strict=True):
         colour = _level(models[name])[2]
-        axes.annotate(name, (timed[name], height), (4, 4), textcoords="offset points", color=colour, fontsize=7)
+        late = timed[name] > middle  # a name stands inside its half, for at the edge it would be cut off
+        axes.annotate(
+            name,
+            (timed[name], height),
+            (-4 if late else 4, 4),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            color=colour,
+            fontsize=7,
+        )
     axes.set_xscale("log")
     left, right = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if right / left > 50 else (1.0, 2.0, 5.0)))

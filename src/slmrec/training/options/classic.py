@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from slmrec.errors import UserError
+from slmrec.training.options.checks import check_counts, check_rates
 from slmrec.training.options.training import TrainingOptions
 
 
@@ -35,12 +36,8 @@ class ClassicOptions:
     def __post_init__(self) -> None:
         if self.id_dropout and not self.item_text:
             raise UserError(f"id_dropout is {self.id_dropout}, but items have no text to do without ids; set item_text")
-        for name in ("dropout", "item_dropout", "id_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 0 and below 1")
-        for name in ("hidden_size", "max_length"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        check_rates(self, "dropout", "item_dropout", "id_dropout")
+        check_counts(self, "hidden_size", "max_length")
 
 
 @dataclass(frozen=True)
@@ -112,9 +109,7 @@ class GRU4RecOptions(ClassicOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("state_size", "num_layers"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        check_counts(self, "state_size", "num_layers")
 
 
 @dataclass(frozen=True)
@@ -130,9 +125,7 @@ class CaserOptions(ClassicOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("window", "horizontal_filters", "vertical_filters"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        check_counts(self, "window", "horizontal_filters", "vertical_filters")
         if self.window > self.max_length:
             raise UserError(
                 f"window is {self.window}, but only the {self.max_length} items of max_length are read; "

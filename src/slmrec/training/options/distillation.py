@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slmrec.errors import UserError
+from slmrec.training.options.checks import check_counts, check_rates
 
 BY_STATES = ("blocks", "lambda1", "lambda2", "lambda3", "contrastive", "relational", "online")
 """Fields of `DistillationOptions` that play a part only where states are followed, with form "paper" or "published"."""
@@ -47,10 +48,8 @@ class EnsembleOptions:
         return [name for name in ("item_knn", "sequential_rules", "text_knn") if getattr(self, name)]
 
     def __post_init__(self) -> None:
-        if self.sasrecs < 1:
-            raise UserError(f"sasrecs is {self.sasrecs}, but must be at least 1")
-        if not 0 <= self.taught_dropout < 1:
-            raise UserError(f"taught_dropout is {self.taught_dropout}, but must be at least 0 and below 1")
+        check_counts(self, "sasrecs")
+        check_rates(self, "taught_dropout")
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,7 @@ class DistillationOptions:
     """Largest cache that "auto" makes."""
 
     def __post_init__(self) -> None:
-        if self.blocks < 1:
-            raise UserError(f"blocks is {self.blocks}, but must be at least 1")
+        check_counts(self, "blocks")
         if self.temperature <= 0 or self.candidates < 1:
             given = f"temperature is {self.temperature} and candidates {self.candidates}"
             raise UserError(f"{given}, but they must be above 0 and at least 1")

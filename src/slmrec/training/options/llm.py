@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from slmrec.errors import UserError
+from slmrec.training.options.checks import check_rates
 from slmrec.training.options.training import TrainingOptions
 
 
@@ -44,9 +45,7 @@ class StudentOptions:
     def __post_init__(self) -> None:
         if self.layers < 1:
             raise UserError(f"layers is {self.layers}, but at least 1 must be kept")
-        for name in ("dropout", "item_dropout", "lora_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 0 and below 1")
+        check_rates(self, "dropout", "item_dropout", "lora_dropout")
         for name in ("neurons", "head_groups"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}, but cannot be negative; 0 keeps all")

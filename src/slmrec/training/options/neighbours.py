@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from slmrec.errors import UserError
+from slmrec.training.options.checks import check_counts
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,7 @@ class NeighboursOptions:
     """Most recent items of a history that are read."""
 
     def __post_init__(self) -> None:
-        for name in ("neighbours", "max_length"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        check_counts(self, "neighbours", "max_length")
         if not 0 < self.decay <= 1:
             raise UserError(f"decay is {self.decay}, but must be above 0 and at most 1")
 
@@ -47,8 +46,7 @@ class SequentialRulesOptions(NeighboursOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window < 1:
-            raise UserError(f"window is {self.window}, but must be at least 1")
+        check_counts(self, "window")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from slmrec.errors import UserError
+from slmrec.training.options.checks import check_counts
 
 PATIENT_EPOCHS = 20
 """Epochs that are expected where early stopping may end them: it took 12 to 25 in benchmarks/results."""
@@ -62,9 +63,7 @@ class TrainingOptions:
     """Seeds initial weights, order, dropout and negatives."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "gradient_accumulation", "evaluate_every", "negatives"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        check_counts(self, "batch_size", "gradient_accumulation", "evaluate_every", "negatives")
         if self.batch_positions < 0:
             raise UserError(f"batch_positions is {self.batch_positions}, but must be at least 0")
         if self.valid_users is not None and self.valid_users < 1:
