@@ -60,6 +60,9 @@ def study(recipe: Recipe) -> Study:
         Trial("eSASRec taught by all", modern, teachers=ALL, distillation=scores),
         Trial("SASRec taught by classics, augmented", taught_sasrec(recipe), teachers=CLASSICS, distillation=more),
         Trial("LLM taught by classics", llm, items="SASRec + text@0", teachers=CLASSICS, distillation=scores),
+        Trial(
+            "LLM taught by classics, longer", longer, items="SASRec + text@0", teachers=CLASSICS, distillation=scores
+        ),
         Trial("LLM taught by all", llm, items="SASRec + text@0", teachers=ALL, distillation=scores),
         Trial("LLM taught by all, longer", longer, items="SASRec + text@0", teachers=ALL, distillation=scores),
     ]
@@ -77,6 +80,7 @@ def study(recipe: Recipe) -> Study:
         "SASRec taught by classics",
         "SASRec taught by all",
         "LLM taught by classics",
+        "LLM taught by classics, longer",
         "LLM taught by all",
         "LLM taught by all, longer",
     )
@@ -89,6 +93,7 @@ def study(recipe: Recipe) -> Study:
         "SASRec taught by classics",
         "SASRec taught by all",
         "LLM taught by classics",
+        "LLM taught by classics, longer",
         "LLM taught by all",
         "LLM taught by all, longer",
     )
@@ -102,6 +107,7 @@ def study(recipe: Recipe) -> Study:
         ("SASRec taught by classics", best),
         ("SASRec taught by all", best),
         ("LLM taught by classics", best),
+        ("LLM taught by classics, longer", best),
         ("LLM taught by all", best),
         ("LLM taught by all, longer", best),
         ("SASRec taught by classics", "eSASRec + text"),
@@ -117,6 +123,8 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by all, longer", "LLM + text"),
         ("LLM taught by all, longer", "LLM + text, longer"),
         ("LLM taught by classics", "SASRec taught by classics"),
+        ("LLM taught by classics, longer", "SASRec taught by classics"),
+        ("LLM taught by classics, longer", "LLM taught by classics"),
         ("LLM taught by all", "SASRec taught by all"),
         ("LLM taught by all", "SASRec taught by SASRecs"),
         ("SASRec taught by all", "SASRec taught by classics"),
@@ -126,6 +134,7 @@ def study(recipe: Recipe) -> Study:
         ("LLM taught by all, longer", "SASRec taught by SASRecs"),
         ("SASRec taught by classics", "ensemble of the classics"),
         ("LLM taught by classics", "ensemble of the classics"),
+        ("LLM taught by classics, longer", "ensemble of the classics"),
         ("SASRec taught by all", "ensemble of all"),
         ("LLM taught by all", "ensemble of all"),
         ("LLM taught by all, longer", "ensemble of all"),
