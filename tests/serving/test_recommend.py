@@ -186,6 +186,8 @@ def test_because_is_the_three_events_that_speak_most_for_an_item(client):
         ({"history": [1.5]}, "body.history.0"),
         ({"history": ["001"], "diversity": 2}, "body.diversity"),
         ({"history": ["001"], "filters": {"year": []}}, "body.filters.year"),
+        ({"history": ["001"], "filters": {"release-year": []}}, "body.filters.release-year"),
+        ({"history": ["001"], "filters": {"int": [[]]}}, "body.filters.int.0"),
         ({"history": ["001"], "kk": 3}, "body.kk"),
         ({"history": ["001"], "k-max": 3}, "body.k-max"),
         ({"history": ["001"], "model": "other"}, "body.model"),

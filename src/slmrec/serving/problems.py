@@ -3,7 +3,7 @@
 {"error": {"code": "unknown_items", "message": "…", "where": "body.history"}}
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slmrec.serving.answer import JSON
@@ -71,11 +71,7 @@ def malformed(errors: Iterable[dict[str, Any]]) -> Problem:
     errors = list(errors)
     first = errors[0]
     unknown = first["type"] == "extra_forbidden"
-    *around, last = first["loc"]
-    parts = [part for part in around if not _is_branch(part)]
-    if unknown or not _is_branch(last):  # a key that was made up may look like a branch
-        parts.append(last)
-    where = ".".join(map(str, parts))
+    where = ".".join(_written(first["loc"], unknown))
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "json_invalid":
         return Problem(422, "malformed", "the body is no JSON", "body")
@@ -83,6 +79,18 @@ def malformed(errors: Iterable[dict[str, Any]]) -> Problem:
     return Problem(422, "malformed", f"{where}: {said}{more}", where)
 
 
+def _written(place: Sequence[Any], unknown: bool) -> list[str]:
+    """What the sender wrote of a place: not the names of a union's branches, which a key may look like.
+
+    Args:
+        place: keys and numbers, from the outside in.
+        unknown: whether its last is a key that was made up.
+    """
+    said = {len(place) - 1} if unknown else set()
+    said |= {after for after, part in enumerate(place, 1) if part == "filters"}  # a name of the items' own
+    return [str(part) for number, part in enumerate(place) if number in said or not _is_branch(part)]
+
+
 def _is_branch(part: Any) -> bool:
-    """Whether this part of a place names a branch of a union, which the sender never wrote."""
+    """Whether this part of a place looks like the name of a union's branch."""
     return isinstance(part, str) and (part in ("int", "str", "float", "bool") or "[" in part or "-" in part)
