@@ -263,17 +263,14 @@ def _parts(study: str) -> list[dict[str, Any]]:
 
 
 def _rows(claim: Claim) -> Iterator[list[str]]:
-    for name, data in (each for part in _parts(claim.study) for each in part.items()):
-        for found in data["comparisons"]:
-            if (found["model"], found["baseline"]) in claim.pairs:
-                relative = "" if found["relative"] is None else f"({100 * found['relative']:+.1f} %)"
-                yield [
-                    name,
-                    f"{found['model']} − {found['baseline']}: {found['difference']:+.4f} {relative}",
-                    f"{found['low']:+.4f} to {found['high']:+.4f}",
-                    f"{found['p_corrected']:.3f}",
-                    _verdict(found, claim.expected),
-                ]
+    for (model, baseline, name), found in _of_most_seeds(claim.study, claim.pairs).items():
+        yield [
+            name,
+            f"{model} − {baseline}: {found['difference']:+.4f} ({100 * found['relative']:+.1f} %)",
+            f"{found['low']:+.4f} to {found['high']:+.4f}",
+            f"{found['p_corrected']:.3f}",
+            _verdict(found, claim.expected),
+        ]
 
 
 def _verdict(found: dict[str, Any], expected: str) -> str:
@@ -310,7 +307,9 @@ def _aims(study: str = "models") -> list[str]:
     ]
     for aim in AIMS:
         says = f"{aim.says} | {aim.percent:+} %"
-        for (model, baseline, name), found in _of_most_seeds(aim, study).items():
+        measured = _of_most_seeds(study, aim.pairs, "comparisons_cold" if aim.rare else "comparisons")
+        ours = [(key, found) for key, found in measured.items() if not aim.data or key[2] in aim.data]
+        for (model, baseline, name), found in sorted(ours, key=lambda each: (each[0][2], aim.pairs.index(each[0][:2]))):
             lines.append(
                 f"| {says} | {model} | {baseline} | {name} | {100 * found['relative']:+.1f} % "
                 f"({found['difference']:+.4f}) | {found['low']:+.4f} to {found['high']:+.4f} | "
@@ -321,19 +320,22 @@ def _aims(study: str = "models") -> list[str]:
     return lines
 
 
-def _of_most_seeds(aim: Aim, study: str) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Comparisons of an aim's pairs by model, baseline and data; of several studies' that of the most seeds."""
+def _of_most_seeds(
+    study: str, pairs: tuple[tuple[str, str], ...], among: str = "comparisons"
+) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Comparisons of pairs by model, baseline and data; of a study and its parts that of the most seeds.
+
+    Those that tell nothing, as the baseline found none of the items, are left out.
+    """
     best: dict[tuple[str, str, str], dict[str, Any]] = {}
     for name, data in (each for part in _parts(study) for each in part.items()):
-        for found in data["comparisons_cold" if aim.rare else "comparisons"]:
-            if (found["model"], found["baseline"]) not in aim.pairs or (aim.data and name not in aim.data):
-                continue
-            if found["relative"] is None:  # the baseline found none of them: too few to tell anything
+        for found in data[among]:
+            if (found["model"], found["baseline"]) not in pairs or found["relative"] is None:
                 continue
             key = found["model"], found["baseline"], name
             if key not in best or sorted(found["seeds"]) > sorted(best[key]["seeds"]):
                 best[key] = found
-    return dict(sorted(best.items(), key=lambda item: (item[0][2], aim.pairs.index(item[0][:2]))))
+    return best
 
 
 def _longer() -> str:

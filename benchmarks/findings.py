@@ -58,7 +58,14 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         },
     ),
     (
-        "SASRec, items by text, taught by three like it, rules and text-kNN",
+        "SASRec, items by text, too, that learns less by heart",
+        {
+            "amazon14-beauty": ("regularised-beauty", CLASSIC),
+            "amazon14-sports": ("regularised-sports", CLASSIC),
+        },
+    ),
+    (
+        "SASRec, items by text, taught by three of the recipe's, rules and text-kNN",
         {
             "amazon14-beauty": ("models", "SASRec taught by classics"),
             "amazon14-sports": ("models-sports", "SASRec taught by classics"),
@@ -73,6 +80,20 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         {
             "amazon14-beauty": ("models-neighbours-text", "LLM taught by all, longer"),
             "amazon14-sports": ("models-neighbours-sports", "LLM taught by all, longer"),
+        },
+    ),
+    (
+        "the same, taught by three SASRecs that learn less by heart, rules and text-kNN",
+        {
+            "amazon14-beauty": ("regularised-beauty", "LLM taught by classics"),
+            "amazon14-sports": ("regularised-sports", "LLM taught by classics"),
+        },
+    ),
+    (
+        "the last, with rules, item-kNN and text-kNN beside it",
+        {
+            "amazon14-beauty": ("regularised-beauty", "LLM taught by classics, with neighbours"),
+            "amazon14-sports": ("regularised-sports", "LLM taught by classics, with neighbours"),
         },
     ),
 )

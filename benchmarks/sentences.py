@@ -78,6 +78,7 @@ def sentences(name: str) -> list[str]:
             difference=difference,
             score=score,
             seeds=seeds,
+            ways=ways,
             new=new,
             short=short,
             sasrec=claims.result_of("sasrec"),
@@ -107,6 +108,11 @@ def score(study: str, model: str, count: str | None = None) -> str:
 def seeds(study: str, model: str) -> str:
     """How many seeds of a model a study of one data set has."""
     return _seeds([len(_found(study)["models"][model]["seeds"])])
+
+
+def ways(study: str) -> int:
+    """How many trainings of a study of one data set have a teacher."""
+    return sum(bool(trial["distillation"]) for trial in claims.study_of(study)["trials"])
 
 
 def new(study: str) -> int:
