@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ APART = 1.12
 """Ratio of neighbours whose labels can both be read on the axis."""
 TIMED = 3
 """Models whose requests have been timed from which on quality is drawn against time."""
+WIDE = 30
+"""Letters from which on a name beside a point breaks; as many as half of the time plot holds."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "slmrec",
@@ -329,7 +332,7 @@ def _frontier(axes: Axes, models: Mapping[str, Any]) -> None:
         colour = _level(models[name])[2]
         late = timed[name] > middle  # a name stands inside its half, for at the edge it would be cut off
         axes.annotate(
-            name,
+            textwrap.fill(name, WIDE),
             (timed[name], height),
             (-4 if late else 4, 4),
             textcoords="offset points",
