@@ -110,9 +110,9 @@ def seeds(study: str, model: str) -> str:
     return _seeds([len(_found(study)["models"][model]["seeds"])])
 
 
-def ways(study: str) -> int:
-    """How many trainings of a study of one data set have a teacher."""
-    return sum(bool(trial["distillation"]) for trial in claims.study_of(study)["trials"])
+def ways(study: str) -> list[str]:
+    """The trainings of a study of one data set that have a teacher."""
+    return [trial["name"] for trial in claims.study_of(study)["trials"] if trial["distillation"]]
 
 
 def new(study: str) -> int:
