@@ -4,9 +4,8 @@ from dataclasses import replace
 
 from slmrec.recipe import Recipe
 from slmrec.studies.plan import Look, Study, Trial
-from slmrec.studies.students import by_scores, student_alone, taught_sasrec, with_text
+from slmrec.studies.students import SASRECS, by_scores, student_alone, taught_sasrec, with_text
 
-SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
 TEACHERS = (*SASRECS, "item-kNN@0", "sequential rules@0", "text-kNN@0", "LLM + text@0")
 
 

@@ -8,11 +8,9 @@ from dataclasses import replace
 
 from slmrec.recipe import Recipe
 from slmrec.studies.plan import Look, Study, Trial
-from slmrec.studies.students import by_ids, by_scores, student_alone, taught_sasrec, with_text
+from slmrec.studies.students import CLASSICS, SASRECS, by_ids, by_scores, student_alone, taught_sasrec, with_text
 from slmrec.training.options import ClassicOptions, NeighboursOptions
 
-SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
-CLASSICS = (*SASRECS, "sequential rules@0", "text-kNN@0")
 ALL = (*CLASSICS, "LLM + text@0")
 NEIGHBOURS = ("sequential rules@0", "item-kNN@0", "text-kNN@0")
 """What trains nothing."""

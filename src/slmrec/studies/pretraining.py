@@ -4,28 +4,46 @@ from dataclasses import replace
 
 from slmrec.recipe import Recipe
 from slmrec.studies.plan import Study, Trial
-from slmrec.studies.students import student_alone
+from slmrec.studies.students import CLASSICS, by_scores, student_alone, taught_sasrec, with_text
 
 
 def study(recipe: Recipe) -> Study:
     """The student's shape with the language model's weights and with random ones, over the same item table.
 
-    Fed by vectors alone, a language model meets none of the words that it knows; so there are both with titles too.
+    Fed by vectors alone, a language model meets none of the words that it knows; so there are both with titles too. And
+    as students of classic models, the best that an LLM was found to be (docs/findings.md), both over items with text.
+    Random weights may want larger steps than pretrained ones, so there they also have the rate of all other weights.
     """
     shape = student_alone(recipe)
+    scratch = replace(shape, pretrained=False)
+    full_rate = replace(scratch, training=replace(scratch.training, backbone_learning_rate=None))
+    scores = by_scores(recipe)
+    students = {
+        "pretrained, taught": shape,
+        "random weights, taught": scratch,
+        "random weights at full rate, taught": full_rate,
+    }
     added = replace(shape, residual="frozen", max_length=recipe.sasrec.max_length)
     trials = [
         Trial("SASRec", recipe.sasrec),
         Trial("pretrained", shape, items="SASRec"),
-        Trial("random weights", replace(shape, pretrained=False), items="SASRec"),
+        Trial("random weights", scratch, items="SASRec"),
         Trial("pretrained, random items", shape),
-        Trial("random weights, random items", replace(shape, pretrained=False)),
+        Trial("random weights, random items", scratch),
         Trial("pretrained, one layer", replace(shape, layers=1), items="SASRec"),
-        Trial("random weights, one layer", replace(shape, layers=1, pretrained=False), items="SASRec"),
+        Trial("random weights, one layer", replace(scratch, layers=1), items="SASRec"),
         Trial("pretrained, added to SASRec", added, items="SASRec"),
         Trial("random weights, added to SASRec", replace(added, pretrained=False), items="SASRec"),
         Trial("pretrained, titles", replace(shape, item_titles=True), items="SASRec"),
-        Trial("random weights, titles", replace(shape, item_titles=True, pretrained=False), items="SASRec"),
+        Trial("random weights, titles", replace(scratch, item_titles=True), items="SASRec"),
+        Trial("SASRec + text", with_text(recipe.sasrec)),
+        Trial("sequential rules", recipe.sequential_rules),
+        Trial("text-kNN", recipe.text_knn),
+        Trial("SASRec, taught", taught_sasrec(recipe), teachers=CLASSICS, distillation=scores),
+        *(
+            Trial(name, options, items="SASRec + text@0", teachers=CLASSICS, distillation=scores)
+            for name, options in students.items()
+        ),
     ]
     pairs = [
         ("pretrained", "random weights"),
@@ -40,5 +58,10 @@ def study(recipe: Recipe) -> Study:
         ("pretrained", "pretrained, random items"),
         ("pretrained", "SASRec"),
         ("random weights", "SASRec"),
+        ("pretrained, taught", "random weights, taught"),
+        ("pretrained, taught", "random weights at full rate, taught"),
+        ("pretrained, taught", "SASRec, taught"),
+        ("random weights, taught", "SASRec, taught"),
+        ("random weights at full rate, taught", "SASRec, taught"),
     ]
     return Study("pretraining", "What do the language model's own weights give?", trials, (), pairs)

@@ -10,6 +10,9 @@ Classic = TypeVar("Classic", bound=ClassicOptions)
 TEXT = "minilm-l6"
 """The packaged sentence encoder."""
 BLOCKS = (1, 2, 4, 8)
+SASRECS = ("SASRec + text@0", "SASRec + text@1", "SASRec + text@2")
+CLASSICS = (*SASRECS, "sequential rules@0", "text-kNN@0")
+"""Teachers of a student by scores, whatever its own seed: so the spread over seeds is the students' alone."""
 
 
 def with_text(options: Classic) -> Classic:
