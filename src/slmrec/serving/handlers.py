@@ -22,7 +22,7 @@ async def _unkept(request: Request, error: StoreError) -> Response:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    return malformed(error.errors()).response()
+    return malformed(error.errors(), error.body).response()
 
 
 async def _lost(request: Request, error: HTTPException) -> Response:

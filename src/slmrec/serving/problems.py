@@ -66,31 +66,33 @@ def unreachable(error: Exception) -> Problem:
     return Problem(503, "store", f"the event store failed ({type(error).__name__}); nothing was kept", retry_after=1)
 
 
-def malformed(errors: Iterable[dict[str, Any]]) -> Problem:
-    """The answer to a request that does not fit its schema; what was sent is not repeated."""
+def malformed(errors: Iterable[dict[str, Any]], body: Any) -> Problem:
+    """The answer to a request that does not fit its schema; what was sent is not repeated.
+
+    Args:
+        errors: what pydantic says, at least one; each place begins with "body", "query" or "path".
+        body: what was sent as the body, as JSON reads it.
+    """
     errors = list(errors)
     first = errors[0]
-    unknown = first["type"] == "extra_forbidden"
-    where = ".".join(_written(first["loc"], unknown))
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "json_invalid":
         return Problem(422, "malformed", "the body is no JSON", "body")
+    where = ".".join(_written(first["loc"], body, missing=first["type"] == "missing"))
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    unknown = first["type"] == "extra_forbidden"
     said = "there is no such key; /openapi.json tells what there is" if unknown else first["msg"]
     return Problem(422, "malformed", f"{where}: {said}{more}", where)
 
 
-def _written(place: Sequence[Any], unknown: bool) -> list[str]:
-    """What the sender wrote of a place: not the names of a union's branches, which a key may look like.
-
-    Args:
-        place: keys and numbers, from the outside in.
-        unknown: whether its last is a key that was made up.
-    """
-    said = {len(place) - 1} if unknown else set()
-    said |= {after for after, part in enumerate(place, 1) if part == "filters"}  # a name of the items' own
-    return [str(part) for number, part in enumerate(place) if number in said or not _is_branch(part)]
-
-
-def _is_branch(part: Any) -> bool:
-    """Whether this part of a place looks like the name of a union's branch."""
-    return isinstance(part, str) and (part in ("int", "str", "float", "bool") or "[" in part or "-" in part)
+def _written(place: Sequence[Any], body: Any, missing: bool) -> list[str]:
+    """What the sender wrote of a place, or left out at its end: pydantic names the branches of unions in between."""
+    if place[0] != "body":
+        return [str(part) for part in place]
+    said, here = ["body"], body
+    for number, part in enumerate(place[1:], 2):
+        written = part in here if isinstance(here, dict) else isinstance(here, list) and isinstance(part, int)
+        if written:
+            here = here[part]
+        if written or (missing and number == len(place)):
+            said.append(str(part))
+    return said

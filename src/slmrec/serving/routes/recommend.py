@@ -5,6 +5,7 @@ import time
 
 from fastapi import APIRouter, Response
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from slmrec.serving import schema
 from slmrec.serving.answer import JSON
@@ -63,7 +64,8 @@ async def from_bytes(service: Service, sent: bytes) -> Response:
         body = schema.RecommendBody.model_validate_json(sent)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise malformed({**one, "loc": ("body", *one["loc"])} for one in found) from None
+        placed = [{**one, "loc": ("body", *one["loc"])} for one in found]
+        raise malformed(placed, None if found[0]["type"] == "json_invalid" else from_json(sent)) from None
     return await _one(service, body)
 
 
