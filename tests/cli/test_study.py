@@ -40,6 +40,7 @@ def test_a_study_from_the_command_line(house, tmp_path, capsys):
     [
         (("ablaton",), "there is no study 'ablaton'; did you mean 'ablation'?"),
         (("ablation", "--model", "SASrec"), "study ablation has no model 'SASrec'; it has: SASRec"),
+        (("pretraining", "--model", "titles"), "; pretrained, titles; random weights, titles; "),  # names have commas
         (("ablation", "--seeds", "0"), "--seeds"),
         (("ablation", "--teacher.layers", "3"), "3 layers and 2 blocks"),
     ],

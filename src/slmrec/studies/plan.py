@@ -145,7 +145,7 @@ class Study:
         known = [model.name for model in self.models]
         for name in names:
             if name not in known:
-                raise UserError(f"study {self.name} has no model '{name}'; it has: {', '.join(known)}")
+                raise UserError(f"study {self.name} has no model '{name}'; it has: {'; '.join(known)}")
         looks = [look for look in self.looks if look.name in names]
         wanted = set(names) | {one.partition("@")[0] for look in looks for one in look.needs}
         while True:
