@@ -11,8 +11,8 @@ def study(recipe: Recipe) -> Study:
     """The student's shape with the language model's weights and with random ones, over the same item table.
 
     Fed by vectors alone, a language model meets none of the words that it knows; so there are both with titles too. And
-    as students of classic models, the best that an LLM was found to be (docs/findings.md), both over items with text.
-    Random weights may want larger steps than pretrained ones, so there they also have the rate of all other weights.
+    there are both as students of classic models by their scores, over items with text. Random weights may want larger
+    steps than pretrained ones, so there they also have the rate of all other weights.
     """
     shape = student_alone(recipe)
     scratch = replace(shape, pretrained=False)
