@@ -140,7 +140,8 @@ class _Job:
             return
         teacher = self.recipe.teacher
         if not (self.out / "teacher").exists():
-            check_backbone(teacher.backbone, teacher.layers, self.monitor.say)
+            check_backbone(teacher.backbone, teacher.layers, self.monitor.say, width=teacher.width)
+            check_backbone(teacher.backbone, None, width=self.recipe.student.width)
 
     @property
     def done(self) -> bool:

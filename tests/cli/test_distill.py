@@ -42,6 +42,9 @@ def test_layers_blocks_and_weights_are_options(house, tmp_path, capsys):
         (["--kind", "caser", "--window", "11"], "window is 11, but only the 10 items"),
         (["--out", "TEACHER"], "the teacher itself"),
         (["--start", "teacher-adapters", "--item-table", "SASREC"], "drop --item-table or the start"),
+        (["--width", "16", "--start", "teacher"], "width is 16, which takes random weights"),
+        (["--width", "16"], "the student is to be 16 wide, but the teacher's states, which it follows, are 32 wide"),
+        (["--width", "12", "--form", "scores"], "want a multiple of 8"),
         (["--layers-by", "influence"], "take slmrec distill --start teacher"),
         (["--temperature", "2"], "temperature is for students that follow scores"),
         (["--teacher", "SASREC", "--form", "paper"], "drop --form, and the student follows its teachers' scores"),
@@ -87,6 +90,9 @@ def test_several_teachers_teach_either_kind_by_their_scores(house, tmp_path, cap
         log = json.loads((out / "training.json").read_text())["log"]
         assert {"score_kl", "cross_entropy"} <= set(log[0])
     assert load(tmp_path / "deep").num_layers == 2
+    more = ["--training.max-steps", "2", "--width", "16"]
+    assert main(words(house, tmp_path / "narrow", *teachers, *more)) == 0
+    assert load(tmp_path / "narrow").input_adapter.out_features == 16  # the teacher's 32
     capsys.readouterr()
     for more, sentence in (
         (["--kind", "sasrec", "--layers", "2"], "unknown option --layers"),

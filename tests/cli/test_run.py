@@ -59,6 +59,8 @@ def test_its_models_answer(run, capsys):
     ("more", "sentence"),
     [
         (["--student.layers", "5"], "student.layers is 5, teacher.layers 4"),
+        (["--student.width", "16"], "student.width is 16, teacher.width 0: with distillation.form 'paper'"),
+        (["--student.width", "12", "--distillation.form", "scores"], "want a multiple of 8"),
         (["--distillation.blocks", "3"], "the teacher has 4 layers and 3 blocks were asked for"),
         (["--distillation.temperature", "2"], "distillation.temperature is for students that follow scores"),
         (["--teacher.layers", "9", "--distillation.blocks", "1"], "has 4 layers, but 9 were asked for"),

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaModel
 
 from slmrec.data.batches import collate, training_examples
 from slmrec.errors import UserError
 from slmrec.evaluation import unit_importance
 from slmrec.losses import softmax_cross_entropy
-from slmrec.models import SLMRec
+from slmrec.models import SLMRec, load
+from slmrec.models.width import with_hidden
+from slmrec.training.build import student_shape
+from slmrec.training.options import StudentOptions
 
 from ..conftest import DECODERS, build, save_decoder
 
@@ -147,3 +151,48 @@ def test_what_cannot_be_narrowed_is_refused(llama, cycle, tmp_path):
     save_decoder(DECODERS["gpt2"], tmp_path / "gpt2")
     with pytest.raises(UserError, match="this one is a gpt2"):
         unit_importance(build(cycle, tmp_path / "gpt2"), cycle)
+
+
+def test_another_hidden_width_keeps_the_heads_as_wide_and_the_rest_in_proportion():
+    """SmolLM2-135M's numbers by hand: 4 of 9 heads of 64; 256 / 576 of 1,536 neurons are 683, the next 32nd is 704."""
+    shape = {"hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3}
+    narrow = with_hidden(LlamaConfig(**shape, rope_theta=100_000.0), 256)
+    assert (narrow.hidden_size, narrow.intermediate_size, narrow.head_dim) == (256, 704, 64)
+    assert (narrow.num_attention_heads, narrow.num_key_value_heads) == (4, 2)
+    assert narrow.rope_parameters == LlamaConfig(rope_theta=100_000.0).rope_parameters
+    assert with_hidden(LlamaConfig(**shape), 576).num_key_value_heads == 3
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2"])
+def test_a_decoder_of_its_own_width_has_random_weights_and_is_kept_whole(name, cycle, tmp_path):
+    """Half of 32 is two heads of 8, and 24 neurons the next 32nd; parameters by transformers' own count."""
+    save_decoder(DECODERS[name], tmp_path / name)
+    wide, model = (build(cycle, tmp_path / name, prompt_before=BEFORE, width=width) for width in (0, 16))
+    assert model.input_adapter.out_features == 16
+    assert not model.config.pretrained
+    assert model.config.backbone_vocabulary == 40 * 16
+    if name == "llama":
+        told = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+        twin = LlamaModel(LlamaConfig(**told, num_key_value_heads=1, head_dim=8, vocab_size=1))
+        assert sum(p.numel() for p in model.backbone.parameters()) == sum(p.numel() for p in twin.layers.parameters())
+    assert student_shape(model, StudentOptions(layers=2, width=16)).width == 16
+    model.save_pretrained(tmp_path / "narrow")
+    histories = [np.array([3, 1, 4], dtype=np.int32)]
+    torch.testing.assert_close(load(tmp_path / "narrow").encode(histories), model.encode(histories))
+    again = build(cycle, tmp_path / "narrow", prompt_before=BEFORE, layers=2)  # a decoder that was trained here
+    assert torch.equal(again.backbone.layers[0].mlp.up_proj.weight, model.backbone.layers[0].mlp.up_proj.weight)
+    assert build(cycle, tmp_path / "narrow", prompt_before=BEFORE, width=24).input_adapter.out_features == 24
+    assert wide.input_adapter.out_features == 32
+
+
+def test_a_width_that_a_decoder_cannot_have_is_refused(llama, cycle, tmp_path):
+    for width in (12, 4):
+        with pytest.raises(UserError, match=f"width is {width}, but the heads of this decoder want a multiple of 8"):
+            build(cycle, llama, width=width)
+    with pytest.raises(UserError, match="width is -8, but cannot be negative"):
+        StudentOptions(width=-8)
+    with pytest.raises(UserError, match="width is 16, which takes random weights, but start 'teacher-adapters'"):
+        StudentOptions(width=16).check_start("teacher-adapters")
+    save_decoder(DECODERS["gpt2"], tmp_path / "gpt2")
+    with pytest.raises(UserError, match="this one is a gpt2"):
+        build(cycle, tmp_path / "gpt2", width=16)

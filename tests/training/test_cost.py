@@ -1,5 +1,7 @@
 """What a training will cost: tokens counted by hand, and what is measured added up by hand."""
 
+from dataclasses import replace
+
 import pytest
 from transformers import AutoConfig
 
@@ -43,6 +45,11 @@ def test_steps_validation_layers_and_a_teacher_add_up(cycle, llama, monkeypatch)
     online = cost.llm_cost(cycle, options, config, teacher_layers=6, blocks=4, online=True)
     assert online.seconds == pytest.approx(alone.seconds + 3 * 13 * tokens + 3 * 0.5 * tokens * 3)
     assert online.gigabytes == pytest.approx(2.5 + 3.5)
+    narrow = replace(options, width=16)
+    seen = len(cost._probed)
+    monkeypatch.setattr(cost, "_probe", lambda model, *rest: cost._Probe(model.num_layers, 0, 0, 0.0, 0.0))
+    assert cost.llm_cost(cycle, narrow, config, teacher_layers=6).seconds == pytest.approx((3 * 4 + 6) * tokens)
+    assert len(cost._probed) == seen + 1  # the narrow student's; its teacher is as wide as the decoder
 
 
 def test_early_stopping_is_expected_after_as_many_epochs_as_it_took(cycle):

@@ -159,7 +159,7 @@ def run(arguments: argparse.Namespace) -> None:
             distill_scores(teachers, data, out, shape, distillation, start, progress.progress)
         else:
             assert deep is not None
-            check_pair(deep, student.layers, distillation.blocks)
+            check_pair(deep, student.layers, distillation.blocks, student.width)
             with estimating(progress.say):
                 cost = llm_cost(data, shape, config, deep.num_layers, distillation.blocks, distillation.online)
                 progress.say(f"to train: {cost}")

@@ -23,6 +23,7 @@ from slmrec.data.sources import KNOWN, fetch
 from slmrec.errors import UserError
 from slmrec.files import read_json, whole_folder
 from slmrec.models.titles import mean_word_vectors
+from slmrec.models.width import with_hidden
 
 FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 """Where decoders keep the norm after their last layer: LLaMA and most, GPT-2, OPT and BLOOM-likes, Phi."""
@@ -54,6 +55,7 @@ def load_pretrained(
     texts: tuple[str, ...],
     *,
     weights: bool = True,
+    width: int = 0,
     titles: Sequence[str] | None = None,
 ) -> Pretrained:
     """Read the first ``layers`` (all if None) of decoder ``name`` and the word vectors of ``texts``.
@@ -64,16 +66,20 @@ def load_pretrained(
         texts: prompts; special tokens are added to none of them.
         weights: False takes random weights of the same shape instead (the word vectors too), to measure what
             pretraining gives.
+        width: hidden width of a decoder of random weights; 0: its own.
         titles: texts of which the mean word vectors are wanted, an empty one having zeros.
 
     Raises:
-        UserError: no such backbone, or fewer layers than asked for.
+        UserError: no such backbone, fewer layers than asked for, or no decoder of that width.
     """
-    config = check_backbone(name, layers)
+    assert not (weights and width), "weights have a width of their own"
+    config = check_backbone(name, layers, width=width)
     where, options = locate(name)
     available = config.num_hidden_layers
     if (trained := _trained_here(name)) is not None:
-        words = load_pretrained(trained["backbone_name"], 1, texts, weights=weights, titles=titles)
+        source, own = trained["backbone_name"], config.hidden_size
+        width = own if own != check_backbone(source, 1).hidden_size else 0  # no words of the source fit another width
+        words = load_pretrained(source, 1, texts, weights=weights and not width, width=width, titles=titles)
         small = cut_config(config, layers or available)
         state = _weights_of(Path(name), small) if weights else build_backbone(small).state_dict()
         return replace(words, config=small, state=state, layers=available)
@@ -134,7 +140,13 @@ def _weights_of(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def check_backbone(
-    name: str, layers: int | None, report: Report | None = None, role: str = "backbone", packaged: str = "smollm2-135m"
+    name: str,
+    layers: int | None,
+    report: Report | None = None,
+    role: str = "backbone",
+    packaged: str = "smollm2-135m",
+    *,
+    width: int = 0,
 ) -> PretrainedConfig:
     """The configuration of a decoder that has at least ``layers`` layers; its weights are not read.
 
@@ -144,9 +156,10 @@ def check_backbone(
         report: told what is fetched.
         role: what a refusal calls it.
         packaged: what a refusal names as the one that is always there.
+        width: hidden width that the configuration is brought to, which takes random weights; 0: its own.
 
     Raises:
-        UserError: no such backbone, or fewer layers than asked for.
+        UserError: no such backbone, fewer layers than asked for, or no decoder of that width.
     """
     where, options = locate(name, report)
     try:
@@ -160,7 +173,7 @@ def check_backbone(
     config = config.get_text_config()
     if layers is not None and not 1 <= layers <= config.num_hidden_layers:
         raise UserError(f"backbone '{name}' has {config.num_hidden_layers} layers, but {layers} were asked for")
-    return config
+    return with_hidden(config, width) if width else config
 
 
 def cut_config(config: PretrainedConfig, layers: int) -> dict[str, Any]:

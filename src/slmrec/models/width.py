@@ -1,4 +1,4 @@
-"""A decoder with only some of its feed-forward neurons and attention heads.
+"""Narrower decoders: with only some of their feed-forward neurons and attention heads, or of another hidden width.
 
 Feed-forward neurons go one by one, attention heads in groups: a key-value head with the query heads that share it. All
 layers keep equally many, as decoders' configurations want it, but each its own. For the LLaMA family
@@ -7,7 +7,8 @@ layers keep equally many, as decoders' configurations want it, but each its own.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, gcd
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from slmrec.errors import UserError
 PART = re.compile(r".*\.(?P<layer>\d+)\.(?:self_attn|mlp)\.(?P<part>\w+)_proj\.(?P<what>weight|bias)")
 WIDE = ("gate", "up")
 """Maps with a row a neuron; `down` has a column."""
+NEURONS_BY = 32
+"""Neurons of a decoder of another hidden width are a multiple of this: odd numbers are slow to multiply."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,26 @@ def narrow_config(config: dict[str, Any], own: Widths, neurons: int, groups: int
         "num_key_value_heads": groups,
         "head_dim": own.head_dim,
     }
+
+
+def with_hidden(config: PretrainedConfig, hidden: int) -> PretrainedConfig:
+    """A decoder's configuration at another hidden width: heads as wide as before, as many and with as many neurons as
+    is in proportion.
+
+    No weights of the decoder fit it. Key-value heads are rounded up to a number that divides the query heads.
+
+    Raises:
+        UserError: a family whose parts are not known, or a width that is not a whole number of heads.
+    """
+    own, before = widths(config), config.hidden_size
+    every = before // gcd(before, config.num_attention_heads)
+    if hidden < 1 or hidden % every:
+        raise UserError(f"width is {hidden}, but the heads of this decoder want a multiple of {every}")
+    heads = config.num_attention_heads * hidden // before
+    groups = next(number for number in range(1, heads + 1) if heads % number == 0 and number * own.heads >= heads)
+    neurons = NEURONS_BY * ceil(own.neurons * hidden / before / NEURONS_BY)
+    told = narrow_config(config.to_dict(), replace(own, heads=heads // groups), neurons, groups)
+    return type(config).from_dict(told | {"hidden_size": hidden})
 
 
 def narrow_state(

@@ -131,10 +131,13 @@ def build_llm(data: Dataset, options: LLMOptions, items: ItemTable | None) -> SL
         )
     prompts = (options.prompt_before, options.prompt_after)
     titles = item_titles(data) if options.item_titles else None
-    pretrained = load_pretrained(options.backbone, options.layers, prompts, weights=options.pretrained, titles=titles)
+    own = options.pretrained and not options.width
+    pretrained = load_pretrained(
+        options.backbone, options.layers, prompts, weights=own, width=options.width, titles=titles
+    )
     config = SLMRecConfig(
         backbone_name=options.backbone,
-        pretrained=options.pretrained,
+        pretrained=own,
         reading=options.reading,
         prompt_before=options.prompt_before,
         prompt_after=options.prompt_after,

@@ -20,6 +20,7 @@ from slmrec.evaluation import evaluate
 from slmrec.losses import softmax_cross_entropy
 from slmrec.models import Classic, DotProductRecommender, SLMRec, SLMRecConfig
 from slmrec.models.backbone import cut_config
+from slmrec.models.width import with_hidden
 from slmrec.training.build import build_classic
 from slmrec.training.modules import NextItem, TrainingModule, training_module
 from slmrec.training.options import ClassicOptions, LLMOptions, TrainingOptions
@@ -86,9 +87,12 @@ def llm_cost(
         data: the data set.
         options: shape and training.
         config: the whole decoder's configuration.
-        teacher_layers: layers of the teacher whose states are computed once.
+        teacher_layers: layers of the teacher whose states are computed once; it is taken to be as wide as the decoder.
         blocks: the inner ones' cross-entropies are paid for too.
         online: the teacher is trained beside the student instead.
+
+    Raises:
+        UserError: a width that the decoder cannot have.
     """
     every = options.reading == "every-position"
     # A prompt's text after the items is a handful of tokens; what stands before them is computed once a batch.
@@ -96,20 +100,25 @@ def llm_cost(
     examples = training_examples(data, options.max_length, "every-position" if every else "last-position")
 
     training = options.training.filled([len(example.inputs) for example in examples])
-    alike = replace(options, layers=1, training=TrainingOptions())
-    key = (data.fingerprint, alike, config.to_json_string(), training.batch_size, training.loss, training.precision)
-    if key not in _probed:  # a teacher and its students share what a layer costs
-        models = (_build(data, options, config, layers, lengths) for layers in (1, 2))
-        first, second = (_probe(model, data, examples, training) for model in models)
-        _probed[key] = (first, second)
-    one, two = _probed[key]
-    probe = one.deeper(two, options.layers)
+
+    def probe_of(layers: int, width: int) -> _Probe:
+        own = with_hidden(config, width) if width else config
+        alike = replace(options, layers=1, width=width, training=TrainingOptions())
+        key = (data.fingerprint, alike, own.to_json_string(), training.batch_size, training.loss, training.precision)
+        if key not in _probed:  # a teacher and its students share what a layer costs
+            models = (_build(data, options, own, few, lengths) for few in (1, 2))
+            first, second = (_probe(model, data, examples, training) for model in models)
+            _probed[key] = (first, second)
+        one, two = _probed[key]
+        return one.deeper(two, layers)
+
+    probe = probe_of(options.layers, options.width)
     cost = _cost(probe, data, examples, training, lengths[1])
     targets = sum(len(example.targets) for example in examples)
     heads = (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * expected_epochs(training, len(examples))
     if not teacher_layers:
         return replace(cost, seconds=cost.seconds + heads)
-    deep = one.deeper(two, teacher_layers)
+    deep = probe_of(teacher_layers, 0)
     if online:
         beside = _cost(replace(deep, ranking=0.0), data, examples, training, lengths[1])
         held = beside.gigabytes - _held_now() / 1e9

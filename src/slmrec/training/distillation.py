@@ -19,12 +19,24 @@ from slmrec.training.options import DistillationOptions, block_ends
 from slmrec.training.teacher_states import block_end_states
 
 
-def check_pair(teacher: SLMRec, student_layers: int, blocks: int) -> None:
-    """Refuse a student that this teacher cannot teach.
+def check_pair(teacher: SLMRec, student_layers: int, blocks: int, width: int = 0) -> None:
+    """Refuse a student that this teacher cannot teach by its states.
+
+    Args:
+        teacher: whose states they are.
+        student_layers: depth of the student.
+        blocks: that both are cut into.
+        width: that the student is to have; 0: its backbone's.
 
     Raises:
-        UserError: the student is deeper, or either does not divide into the blocks.
+        UserError: the student is deeper or of another width, or either does not divide into the blocks.
     """
+    own = teacher.output_adapter.in_features
+    if width and width != own:
+        raise UserError(
+            f"the student is to be {width} wide, but the teacher's states, which it follows, are {own} wide; drop the "
+            "width, or take form 'scores'"
+        )
     if student_layers > teacher.num_layers:
         raise UserError(
             f"the student has {student_layers} layers, the teacher {teacher.num_layers}: a student cannot be deeper "
@@ -140,7 +152,7 @@ def check_same_space(teacher: SLMRec, student: SLMRec) -> None:
     if widths[0] != widths[1]:
         raise UserError(
             f"the teacher's states are {widths[0]} wide, the student's {widths[1]}: block ends of different width "
-            "cannot be compared; take a student of the teacher's backbone"
+            "cannot be compared; take a student of the teacher's backbone and width"
         )
     check_catalogue(teacher, student.catalogue)
     if teacher.config.reading != student.config.reading:

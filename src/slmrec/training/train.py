@@ -186,13 +186,13 @@ def distill(
         progress: told after every step.
 
     Raises:
-        UserError: the student is deeper than the teacher, or the layers do not divide into the blocks.
+        UserError: the student is deeper than the teacher or not as wide, or the layers do not divide into the blocks.
     """
     student, distillation = student or StudentOptions(), distillation or DistillationOptions()
     if distillation.form == "scores":
         raise UserError("form 'scores' compares no states; call distill_scores, or take form 'paper' or 'published'")
     student.check_start(distillation.start)
-    check_pair(teacher, student.layers, distillation.blocks)
+    check_pair(teacher, student.layers, distillation.blocks, student.width)
     check_catalogue(teacher, data.catalogue)
     options = student_shape(teacher, student)
     examples = training_examples(data, options.max_length, _supervision(options.reading))

@@ -14,6 +14,9 @@ class StudentOptions:
 
     layers: int = 4
     """Layers kept, from the first, if not by layers_by."""
+    width: int = 0
+    """Hidden width of a decoder of random weights, with heads and neurons in proportion; 0: the backbone's own width,
+    and its weights. With form "paper" or "published" the teacher must be as wide."""
     train_items: bool = True
     """Train the item table, or leave it as the classic model made it (the paper does)."""
     dropout: float = 0.0
@@ -45,6 +48,8 @@ class StudentOptions:
     def __post_init__(self) -> None:
         if self.layers < 1:
             raise UserError(f"layers is {self.layers}, but at least 1 must be kept")
+        if self.width < 0:
+            raise UserError(f"width is {self.width}, but cannot be negative; 0 takes the backbone's")
         check_rates(self, "dropout", "item_dropout", "lora_dropout")
         for name in ("neurons", "head_groups"):
             if getattr(self, name) < 0:
@@ -57,11 +62,16 @@ class StudentOptions:
         return replace(teacher, **{name: getattr(self, name) for name in StudentOptions.__dataclass_fields__})
 
     def check_start(self, start: str) -> None:
-        """See that there is a trained model to cut from where something is to be cut out of one.
+        """See that there is a trained model to cut from where something is to be cut out of one, and else none.
 
         Raises:
-            UserError: there is none, as ``start`` is not "teacher".
+            UserError: there is none, as ``start`` is not "teacher"; or a model of its own width is to start from one.
         """
+        if self.width and start != "pretrained":
+            raise UserError(
+                f"width is {self.width}, which takes random weights, but start '{start}' has the student begin as its "
+                "teacher; drop one of them"
+            )
         for name in ("neurons", "head_groups", "layers_by"):
             if getattr(self, name) and start != "teacher":
                 raise UserError(
