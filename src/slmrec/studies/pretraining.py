@@ -8,7 +8,7 @@ from slmrec.recipe import Recipe
 from slmrec.studies.plan import Study, Trial
 from slmrec.studies.students import CLASSICS, by_scores, student_alone, taught_sasrec, with_text
 
-WIDTH = 256
+WIDTH = 128
 """Hidden width of a decoder that is no language model's; SmolLM2-135M's is 576."""
 
 
