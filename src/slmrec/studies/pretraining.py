@@ -19,11 +19,12 @@ def study(recipe: Recipe) -> Study:
     there are both as students of classic models by their scores, over items with text. Random weights may want larger
     steps than pretrained ones, so there they also have the rate of all other weights. Where weights are random, their
     shape need not be a language model's: a narrower one has it, too, in twice the epochs, which still take less time.
+    And a SASRec as deep tells what depth alone gives.
     """
     shape = student_alone(recipe)
     scratch = replace(shape, pretrained=False)
     full_rate = replace(scratch, training=replace(scratch.training, backbone_learning_rate=None))
-    scores = by_scores(recipe)
+    scores, classic = by_scores(recipe), taught_sasrec(recipe)
     students = {
         "pretrained, taught": shape,
         "random weights, taught": scratch,
@@ -48,7 +49,10 @@ def study(recipe: Recipe) -> Study:
         Trial("SASRec + text", with_text(recipe.sasrec)),
         Trial("sequential rules", recipe.sequential_rules),
         Trial("text-kNN", recipe.text_knn),
-        Trial("SASRec, taught", taught_sasrec(recipe), teachers=CLASSICS, distillation=scores),
+        Trial("SASRec, taught", classic, teachers=CLASSICS, distillation=scores),
+        Trial(
+            "SASRec as deep, taught", replace(classic, num_blocks=shape.layers), teachers=CLASSICS, distillation=scores
+        ),
         *(
             Trial(name, options, items="SASRec + text@0", teachers=CLASSICS, distillation=scores)
             for name, options in students.items()
@@ -68,6 +72,7 @@ def study(recipe: Recipe) -> Study:
         ("pretrained", "SASRec"),
         ("random weights", "SASRec"),
         *(("pretrained, taught", name) for name in list(students)[1:]),
-        *((name, "SASRec, taught") for name in students),
+        *((name, "SASRec, taught") for name in [*students, "SASRec as deep, taught"]),
+        *((name, "SASRec as deep, taught") for name in students),
     ]
     return Study("pretraining", "What do the language model's own weights give?", trials, (), pairs)
