@@ -18,8 +18,8 @@ def study(recipe: Recipe) -> Study:
     Fed by vectors alone, a language model meets none of the words that it knows; so there are both with titles too. And
     there are both as students of classic models by their scores, over items with text. Random weights may want larger
     steps than pretrained ones, so there they also have the rate of all other weights. Where weights are random, their
-    shape need not be a language model's: a narrower one has it, too, in twice the epochs, which still take less time.
-    And a SASRec as deep tells what depth alone gives.
+    shape need not be a language model's: there is a narrower one, too, in twice the epochs, which still take less time.
+    A SASRec as deep tells what depth alone gives.
     """
     shape = student_alone(recipe)
     scratch = replace(shape, pretrained=False)
@@ -72,7 +72,11 @@ def study(recipe: Recipe) -> Study:
         ("pretrained", "SASRec"),
         ("random weights", "SASRec"),
         *(("pretrained, taught", name) for name in list(students)[1:]),
-        *((name, "SASRec, taught") for name in [*students, "SASRec as deep, taught"]),
-        *((name, "SASRec as deep, taught") for name in students),
+        ("SASRec as deep, taught", "SASRec, taught"),
+        *(
+            (name, other)
+            for name in students
+            for other in ("SASRec, taught", "SASRec as deep, taught", "SASRec + text")
+        ),
     ]
     return Study("pretraining", "What do the language model's own weights give?", trials, (), pairs)
