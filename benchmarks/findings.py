@@ -96,6 +96,13 @@ ROWS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "amazon14-sports": ("regularised-sports", "LLM taught by classics, with neighbours"),
         },
     ),
+    (
+        "4 layers of random weights, 128 wide instead of 576, taught by the same",
+        {
+            "amazon14-beauty": ("pretraining-beauty", claims.NARROW),
+            "amazon14-sports": ("pretraining-sports", claims.NARROW),
+        },
+    ),
 )
 """What a row is called, and of each data set the study and the model that it tells."""
 

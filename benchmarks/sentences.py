@@ -78,6 +78,7 @@ def sentences(name: str) -> list[str]:
             difference=difference,
             score=score,
             seeds=seeds,
+            trained=trained,
             ways=ways,
             new=new,
             short=short,
@@ -108,6 +109,12 @@ def score(study: str, model: str, count: str | None = None) -> str:
 def seeds(study: str, model: str) -> str:
     """How many seeds of a model a study of one data set has."""
     return _seeds([len(_found(study)["models"][model]["seeds"])])
+
+
+def trained(study: str, model: str, other: str) -> str:
+    """How many weights of a model of a study train, item vectors among them, in percent of another's."""
+    ours, theirs = (_found(study)["models"][name]["parameters"]["trained"] for name in (model, other))
+    return f"{100 * ours / theirs:.0f}{UNBROKEN}%"
 
 
 def ways(study: str) -> list[str]:
