@@ -33,7 +33,7 @@ TITLES = {
     "student": "student, distilled",
     "student_combined": "the same, with neighbours",
 }
-SENTENCES = {"combine": ("combined",), "distil": ("healed", "taught"), "new-items": ("new-items",)}
+SENTENCES = {"combine": ("combined",), "distil": ("healed", "taught", "narrow"), "new-items": ("new-items",)}
 """Of pages of docs/tasks, the sentences with numbers in them."""
 SHOWN = ("HR@10", "NDCG@10", "MRR")
 
