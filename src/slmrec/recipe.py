@@ -87,11 +87,11 @@ class Recipe:
                 )
             self._check_lengths()
             return
-        if self.student.width != self.teacher.width:
+        if self.student.width not in (0, self.teacher.width):
             raise UserError(
                 f"student.width is {self.student.width}, teacher.width {self.teacher.width}: with distillation.form "
-                f"'{self.distillation.form}' the student's states follow the teacher's, which must be as wide; make "
-                "them equal, or take form 'scores'"
+                f"'{self.distillation.form}' the student's states follow the teacher's, which must be as wide; drop "
+                "student.width, or take form 'scores'"
             )
         block_ends(self.teacher.layers, self.distillation.blocks, "teacher")
         block_ends(self.student.layers, self.distillation.blocks, "student")

@@ -11,8 +11,8 @@ from slmrec.evaluation import unit_importance
 from slmrec.losses import softmax_cross_entropy
 from slmrec.models import SLMRec, load
 from slmrec.models.width import with_hidden
-from slmrec.training.build import student_shape
-from slmrec.training.options import StudentOptions
+from slmrec.training.build import build_llm, student_shape
+from slmrec.training.options import LLMOptions, StudentOptions
 
 from ..conftest import DECODERS, build, save_decoder
 
@@ -175,7 +175,10 @@ def test_a_decoder_of_its_own_width_has_random_weights_and_is_kept_whole(name, c
         told = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
         twin = LlamaModel(LlamaConfig(**told, num_key_value_heads=1, head_dim=8, vocab_size=1))
         assert sum(p.numel() for p in model.backbone.parameters()) == sum(p.numel() for p in twin.layers.parameters())
-    assert student_shape(model, StudentOptions(layers=2, width=16)).width == 16
+    assert [student_shape(model, StudentOptions(layers=2, width=width)).width for width in (0, 24)] == [16, 24]
+    assert student_shape(wide, StudentOptions(layers=2)).width == 0
+    shape = StudentOptions(layers=2).beside(LLMOptions(width=16))
+    assert (shape.layers, shape.width) == (2, 16)
     model.save_pretrained(tmp_path / "narrow")
     histories = [np.array([3, 1, 4], dtype=np.int32)]
     torch.testing.assert_close(load(tmp_path / "narrow").encode(histories), model.encode(histories))
@@ -196,3 +199,5 @@ def test_a_width_that_a_decoder_cannot_have_is_refused(llama, cycle, tmp_path):
     save_decoder(DECODERS["gpt2"], tmp_path / "gpt2")
     with pytest.raises(UserError, match="this one is a gpt2"):
         build(cycle, tmp_path / "gpt2", width=16)
+    random = build(cycle, tmp_path / "gpt2", pretrained=False)  # as wide as its student, whose decoder stays as it is
+    assert build_llm(cycle, student_shape(random, StudentOptions(layers=2)), random.items).num_layers == 2

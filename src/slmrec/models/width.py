@@ -69,11 +69,13 @@ def with_hidden(config: PretrainedConfig, hidden: int) -> PretrainedConfig:
     """A decoder's configuration at another hidden width: heads as wide as before, as many and with as many neurons as
     is in proportion.
 
-    No weights of the decoder fit it. Key-value heads are rounded up to a number that divides the query heads.
+    No weights of the decoder fit another one. Key-value heads are rounded up to a number that divides the query heads.
 
     Raises:
         UserError: a family whose parts are not known, or a width that is not a whole number of heads.
     """
+    if hidden == config.hidden_size:
+        return config
     own, before = widths(config), config.hidden_size
     every = before // gcd(before, config.num_attention_heads)
     if hidden < 1 or hidden % every:

@@ -67,11 +67,13 @@ def build_classic(data: Dataset, options: ClassicOptions, text: Tensor | None) -
 def student_shape(teacher: SLMRec, student: StudentOptions) -> LLMOptions:
     """The student's options as those of an LLM recommender of its own: what it shares is read off the teacher."""
     shared = ("max_length", "reading", "prompt_before", "prompt_after", "item_titles")
+    own = {name: getattr(student, name) for name in StudentOptions.__dataclass_fields__}
+    width = 0 if teacher.config.pretrained else teacher.output_adapter.in_features
     return LLMOptions(
         backbone=teacher.config.backbone_name,
         pretrained=teacher.config.pretrained,
         **{name: getattr(teacher.config, name) for name in shared},
-        **{name: getattr(student, name) for name in StudentOptions.__dataclass_fields__},
+        **own | {"width": student.width or width},
     )
 
 

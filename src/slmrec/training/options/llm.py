@@ -15,8 +15,8 @@ class StudentOptions:
     layers: int = 4
     """Layers kept, from the first, if not by layers_by."""
     width: int = 0
-    """Hidden width of a decoder of random weights, with heads and neurons in proportion; 0: the backbone's own width,
-    and its weights. With form "paper" or "published" the teacher must be as wide."""
+    """Hidden width of a decoder of random weights, with heads and neurons in proportion; 0: its teacher's, or else the
+    backbone's own width, and its weights. With form "paper" or "published" the teacher must be as wide."""
     train_items: bool = True
     """Train the item table, or leave it as the classic model made it (the paper does)."""
     dropout: float = 0.0
@@ -59,7 +59,8 @@ class StudentOptions:
 
     def beside(self, teacher: "LLMOptions") -> "LLMOptions":
         """The student as an LLM recommender of its own: what it shares is the teacher's."""
-        return replace(teacher, **{name: getattr(self, name) for name in StudentOptions.__dataclass_fields__})
+        own = {name: getattr(self, name) for name in StudentOptions.__dataclass_fields__}
+        return replace(teacher, **own | {"width": self.width or teacher.width})
 
     def check_start(self, start: str) -> None:
         """See that there is a trained model to cut from where something is to be cut out of one, and else none.
