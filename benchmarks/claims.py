@@ -197,6 +197,11 @@ AIMS = (
     ),
     Aim("The narrow student against a SASRec of the same teachers", _against("SASRec, taught", (NARROW,)), 3),
     Aim(
+        "The LLM student, and the narrow one, against a SASRec of the same teachers and as many blocks",
+        _against("SASRec as deep, taught", ("pretrained, taught", NARROW)),
+        3,
+    ),
+    Aim(
         "Items with 0 to 5 training interactions, narrow student",
         _against(CLASSIC, (NARROW,)),
         20,
