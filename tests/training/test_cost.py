@@ -50,6 +50,10 @@ def test_steps_validation_layers_and_a_teacher_add_up(cycle, llama, monkeypatch)
     monkeypatch.setattr(cost, "_probe", lambda model, *rest: cost._Probe(model.num_layers, 0, 0, 0.0, 0.0))
     assert cost.llm_cost(cycle, narrow, config, teacher_layers=6).seconds == pytest.approx((3 * 4 + 6) * tokens)
     assert len(cost._probed) == seen + 1  # the narrow student's; its teacher is as wide as the decoder
+    cost.llm_cost(cycle, narrow, config, teacher_layers=6, teacher_width=16)
+    assert len(cost._probed) == seen + 1  # both are narrow, and share what a layer costs
+    cost.llm_cost(cycle, options, config, teacher_layers=6, teacher_width=24)
+    assert len(cost._probed) == seen + 2  # a wide student's narrow teacher
 
 
 def test_early_stopping_is_expected_after_as_many_epochs_as_it_took(cycle):

@@ -161,7 +161,9 @@ def run(arguments: argparse.Namespace) -> None:
             assert deep is not None
             check_pair(deep, student.layers, distillation.blocks, student.width)
             with estimating(progress.say):
-                cost = llm_cost(data, shape, config, deep.num_layers, distillation.blocks, distillation.online)
+                cost = llm_cost(
+                    data, shape, config, deep.num_layers, shape.width, distillation.blocks, distillation.online
+                )  # whose states are followed is as wide
                 progress.say(f"to train: {cost}")
             distill(deep, data, out, student, distillation, table, progress.progress)
     print(show.training(out))

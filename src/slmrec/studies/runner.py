@@ -281,8 +281,8 @@ class _Runner:
         if taken:
             return sum(taken) / len(taken)
         online = trial.distillation is not None and trial.distillation.online
-        deepest = self._deepest_teacher(trial)
-        return _estimate(_seen_by(data, trial), self._shape(trial), deepest, _blocks(trial), online)
+        teacher = self._deepest_teacher(trial)
+        return _estimate(_seen_by(data, trial), self._shape(trial), teacher, _blocks(trial), online)
 
     def _shape(self, trial: Trial) -> Any:
         """A trial's options, a student's with what it has from its teacher."""
@@ -293,9 +293,10 @@ class _Runner:
             return options.beside(teacher)
         return options
 
-    def _deepest_teacher(self, trial: Trial) -> int | None:
+    def _deepest_teacher(self, trial: Trial) -> LLMOptions | None:
         options = [self.study.trial(name.partition("@")[0]).options for name in trial.teachers]
-        return max((found.layers for found in options if isinstance(found, LLMOptions)), default=None)
+        decoders = [found for found in options if isinstance(found, LLMOptions)]
+        return max(decoders, key=lambda found: found.layers, default=None)
 
     def _write(self) -> None:
         """STUDY.json of all that has been measured."""
@@ -368,13 +369,14 @@ def _seen_by(data: Dataset, trial: Trial) -> Dataset:
     return shuffled(data) if trial.shuffled else data
 
 
-def _estimate(data: Dataset, options: Any, teacher_layers: int | None, blocks: int, online: bool) -> float:
+def _estimate(data: Dataset, options: Any, teacher: LLMOptions | None, blocks: int, online: bool) -> float:
     if options is None or isinstance(options, NeighboursOptions):
         return 0.0
     if isinstance(options, ClassicOptions):
         return classic_cost(data, options).seconds
     config = check_backbone(options.backbone, options.layers)
-    return llm_cost(data, options, config, teacher_layers, blocks, online).seconds
+    layers, width = (teacher.layers, teacher.width) if teacher else (None, 0)
+    return llm_cost(data, options, config, layers, width, blocks, online).seconds
 
 
 def _blocks(trial: Trial) -> int:

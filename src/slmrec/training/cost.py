@@ -78,6 +78,7 @@ def llm_cost(
     options: LLMOptions,
     config: PretrainedConfig,
     teacher_layers: int | None = None,
+    teacher_width: int = 0,
     blocks: int = 1,
     online: bool = False,
 ) -> Cost:
@@ -87,7 +88,8 @@ def llm_cost(
         data: the data set.
         options: shape and training.
         config: the whole decoder's configuration.
-        teacher_layers: layers of the teacher whose states are computed once; it is taken to be as wide as the decoder.
+        teacher_layers: layers of the teacher whose states are computed once.
+        teacher_width: its hidden width; 0: the decoder's own.
         blocks: the inner ones' cross-entropies are paid for too.
         online: the teacher is trained beside the student instead.
 
@@ -118,7 +120,7 @@ def llm_cost(
     heads = (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * expected_epochs(training, len(examples))
     if not teacher_layers:
         return replace(cost, seconds=cost.seconds + heads)
-    deep = probe_of(teacher_layers, 0)
+    deep = probe_of(teacher_layers, teacher_width)
     if online:
         beside = _cost(replace(deep, ranking=0.0), data, examples, training, lengths[1])
         held = beside.gigabytes - _held_now() / 1e9
