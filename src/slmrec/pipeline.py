@@ -369,7 +369,7 @@ class _Job:
             *((name, classic_cost(data, options)) for name, options in self._others().items()),
             ("teacher", llm_cost(data, teacher, config)),
             ("student_ce", llm_cost(data, student, config)),
-            ("student", llm_cost(data, student, config, teacher.layers, teacher.width, blocks)),
+            ("student", llm_cost(data, student, config, teacher, blocks)),
             *([("sasrec_taught", classic_cost(data, recipe.taught_sasrec()))] if self._by_scores else []),
         ]
         missing = [(name, cost) for name, cost in costs if not (self.out / name).exists()]

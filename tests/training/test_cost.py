@@ -40,19 +40,20 @@ def test_steps_validation_layers_and_a_teacher_add_up(cycle, llama, monkeypatch)
     assert alone.seconds == pytest.approx(3 * (9 * tokens + 8 * cases / 3))
     assert alone.gigabytes == pytest.approx(2.5)
     assert alone.testing == pytest.approx(8 * len(cycle.cases("test").users))
-    taught = cost.llm_cost(cycle, options, config, teacher_layers=6, blocks=4)
+    teacher = replace(options, layers=6)
+    taught = cost.llm_cost(cycle, options, config, teacher, blocks=4)
     assert taught.seconds == pytest.approx(alone.seconds + 6 * tokens + 3 * 0.5 * tokens * 3)
-    online = cost.llm_cost(cycle, options, config, teacher_layers=6, blocks=4, online=True)
+    online = cost.llm_cost(cycle, options, config, teacher, blocks=4, online=True)
     assert online.seconds == pytest.approx(alone.seconds + 3 * 13 * tokens + 3 * 0.5 * tokens * 3)
     assert online.gigabytes == pytest.approx(2.5 + 3.5)
     narrow = replace(options, width=16)
     seen = len(cost._probed)
     monkeypatch.setattr(cost, "_probe", lambda model, *rest: cost._Probe(model.num_layers, 0, 0, 0.0, 0.0))
-    assert cost.llm_cost(cycle, narrow, config, teacher_layers=6).seconds == pytest.approx((3 * 4 + 6) * tokens)
+    assert cost.llm_cost(cycle, narrow, config, teacher).seconds == pytest.approx((3 * 4 + 6) * tokens)
     assert len(cost._probed) == seen + 1  # the narrow student's; its teacher is as wide as the decoder
-    cost.llm_cost(cycle, narrow, config, teacher_layers=6, teacher_width=16)
+    cost.llm_cost(cycle, narrow, config, replace(narrow, layers=6))
     assert len(cost._probed) == seen + 1  # both are narrow, and share what a layer costs
-    cost.llm_cost(cycle, options, config, teacher_layers=6, teacher_width=24)
+    cost.llm_cost(cycle, options, config, replace(options, layers=6, width=24))
     assert len(cost._probed) == seen + 2  # a wide student's narrow teacher
 
 

@@ -161,9 +161,8 @@ def run(arguments: argparse.Namespace) -> None:
             assert deep is not None
             check_pair(deep, student.layers, distillation.blocks, student.width)
             with estimating(progress.say):
-                cost = llm_cost(
-                    data, shape, config, deep.num_layers, shape.width, distillation.blocks, distillation.online
-                )  # whose states are followed is as wide
+                above = replace(shape, layers=deep.num_layers)  # as wide, or its states could not be followed
+                cost = llm_cost(data, shape, config, above, distillation.blocks, distillation.online)
                 progress.say(f"to train: {cost}")
             distill(deep, data, out, student, distillation, table, progress.progress)
     print(show.training(out))

@@ -375,8 +375,7 @@ def _estimate(data: Dataset, options: Any, teacher: LLMOptions | None, blocks: i
     if isinstance(options, ClassicOptions):
         return classic_cost(data, options).seconds
     config = check_backbone(options.backbone, options.layers)
-    layers, width = (teacher.layers, teacher.width) if teacher else (None, 0)
-    return llm_cost(data, options, config, layers, width, blocks, online).seconds
+    return llm_cost(data, options, config, teacher, blocks, online).seconds
 
 
 def _blocks(trial: Trial) -> int:

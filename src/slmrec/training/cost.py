@@ -77,8 +77,7 @@ def llm_cost(
     data: Dataset,
     options: LLMOptions,
     config: PretrainedConfig,
-    teacher_layers: int | None = None,
-    teacher_width: int = 0,
+    teacher: LLMOptions | None = None,
     blocks: int = 1,
     online: bool = False,
 ) -> Cost:
@@ -88,8 +87,7 @@ def llm_cost(
         data: the data set.
         options: shape and training.
         config: the whole decoder's configuration.
-        teacher_layers: layers of the teacher whose states are computed once.
-        teacher_width: its hidden width; 0: the decoder's own.
+        teacher: shape of the teacher whose states are computed once.
         blocks: the inner ones' cross-entropies are paid for too.
         online: the teacher is trained beside the student instead.
 
@@ -118,9 +116,9 @@ def llm_cost(
     cost = _cost(probe, data, examples, training, lengths[1])
     targets = sum(len(example.targets) for example in examples)
     heads = (blocks - 1) * _cross_entropy(data.num_items, 64) * targets * expected_epochs(training, len(examples))
-    if not teacher_layers:
+    if teacher is None:
         return replace(cost, seconds=cost.seconds + heads)
-    deep = probe_of(teacher_layers, teacher_width)
+    deep = probe_of(teacher.layers, teacher.width)
     if online:
         beside = _cost(replace(deep, ranking=0.0), data, examples, training, lengths[1])
         held = beside.gigabytes - _held_now() / 1e9
