@@ -36,7 +36,7 @@ def main() -> None:
             "evaluation_seconds": round(entry["seconds"], 2),
             "training_seconds": round(training["seconds"], 1),
             "best_epoch": training["best_epoch"],
-            **({"weights": training["weights"]} if "weights" in training else {}),
+            **{key: training[key] for key in ("weights", "teacher_weights") if key in training},
             "log": [{key: round(value, 5) for key, value in row.items()} for row in training["log"]],
         }
     name = Path(arguments.source).name  # where it lay on this machine is nobody's business

@@ -27,7 +27,9 @@ TITLES = {
     "item_knn": "item-kNN",
     "sequential_rules": "sequential rules",
     "sasrec": "SASRec",
+    "text_knn": "text-kNN",
     "sasrec_combined": "SASRec, with neighbours",
+    "sasrec_taught": "SASRec, taught by all",
     "teacher": "teacher",
     "student_ce": "student, cross-entropy alone",
     "student": "student, distilled",
@@ -64,11 +66,12 @@ def run_table(result: dict[str, Any]) -> list[str]:
 
 
 def loss_table(result: dict[str, Any]) -> list[str]:
-    """First and last of what the distilled student's loss is made of."""
-    rows = [row for row in result["models"]["student"]["log"] if "cosine" in row]
-    parts = ("cross_entropy", "cosine", "norm", "multi_supervision")
+    """First and last of what the distilled student's loss is made of, by states or by scores."""
+    parts = ("cross_entropy", "cosine", "norm", "multi_supervision", "score_kl")
+    rows = [row for row in result["models"]["student"]["log"] if "cross_entropy" in row]
     lines = ["| part of the distilled student's loss | first | last |", "|---|---|---|"]
-    return lines + [f"| {part.replace('_', ' ')} | {rows[0][part]:,.4g} | {rows[-1][part]:,.4g} |" for part in parts]
+    told = [part for part in parts if part in rows[0]]
+    return lines + [f"| {part.replace('_', ' ')} | {rows[0][part]:,.4g} | {rows[-1][part]:,.4g} |" for part in told]
 
 
 def sasrec_table() -> list[str]:
@@ -147,8 +150,10 @@ def results_page() -> str:
     for name, title in (
         ("run-ml-100k", "The main job on MovieLens-100K, recipe `default`"),
         ("run-ml-100k-paper", "The main job on MovieLens-100K, recipe `paper`"),
+        ("run-ml-100k-scores", "The main job on MovieLens-100K, recipe `default`, by scores"),
         ("run-beauty", "The main job on Amazon 2014 Beauty, recipe `default`"),
         ("run-beauty-paper", "The main job on Amazon 2014 Beauty, recipe `paper`"),
+        ("run-beauty-taught", "The main job on Amazon 2014 Beauty, recipe `taught`"),
     ):
         if result := read(name):
             lines += [f"## {title}", "", *run_table(result), "", *loss_table(result), ""]
