@@ -87,6 +87,7 @@ def sentences(name: str) -> list[str]:
             count=count,
             rate=claims.users_per_second(),
             run=claims.result_of("run-ml-100k"),
+            run_taught=claims.result_of("run-beauty-taught"),
             ALL=claims.ALL,
             ALONE=claims.ALONE,
         )
