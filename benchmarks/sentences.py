@@ -88,6 +88,7 @@ def sentences(name: str) -> list[str]:
             rate=claims.users_per_second(),
             run=claims.result_of("run-ml-100k"),
             run_taught=claims.result_of("run-beauty-taught"),
+            run_narrow=claims.result_of("run-beauty-taught-narrow"),
             ALL=claims.ALL,
             ALONE=claims.ALONE,
         )
